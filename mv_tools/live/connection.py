@@ -43,12 +43,14 @@ class LivePacket(NamedTuple):
         seconds: presentation time by the source's clock, or None.
         keyframe: whether the demuxer takes it for a keyframe.
         corrupt: whether the transport reports missing data in or before it.
+        decoding: decoding time by the source's clock, or None.
     """
 
     data: bytes
     seconds: float | None
     keyframe: bool
     corrupt: bool
+    decoding: float | None = None
 
 
 class Connection:
@@ -57,7 +59,7 @@ class Connection:
     Attributes:
         codec, extradata: of the video.
         display: how pictures are shown, as far as a file's container states it.
-        step: seconds between pictures, by the stream's frame rate.
+        step: seconds between pictures, by the stream's frame rate; for pictures without time stamps.
     """
 
     def __init__(self, address: Address, container: InputContainer, file: Any = None) -> None:
@@ -67,7 +69,8 @@ class Connection:
         self.codec = context.codec.canonical_name
         self.extradata = None if context.extradata is None else bytes(context.extradata)
         self.display = Display() if file is None else _display_of(address, self._stream)
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        # The average rate of raw streams is that of libavformat's option, 25, whatever they state.
+        rate = context.framerate or self._stream.guessed_rate or self._stream.average_rate
         self.step = float(1 / rate) if rate else _USUAL_STEP
 
     def packets(self) -> Iterator[LivePacket]:
@@ -81,10 +84,13 @@ class Connection:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    pts = packet.pts
-                    seconds = None if pts is None else pts * numerator / denominator
+                    pts, dts = packet.pts, packet.dts
                     yield LivePacket(
-                        bytes(packet), seconds, bool(packet.is_keyframe), bool(packet.is_corrupt)
+                        bytes(packet),
+                        None if pts is None else pts * numerator / denominator,
+                        bool(packet.is_keyframe),
+                        bool(packet.is_corrupt),
+                        None if dts is None else dts * numerator / denominator,
                     )
         except av.error.FFmpegError as error:
             # libavformat reports the end of an HTTP stream of unknown length as an input/output error.

@@ -12,10 +12,11 @@ from ..decoder import Order
 from ..errors import MalformedStream, SourceUnavailable
 from ..motion import MotionFrame
 from .address import Address, Transport
-from .clock import Lag, SourceClock
+from .clock import SourceClock
 from .connection import LivePacket, open_connection
 from .device import EncodedDevice
 from .keyframes import KeyframeDecoder, LivePicture
+from .lag import Lag
 from .stream import MotionStream
 
 __all__ = ["LiveItem", "LiveOptions", "LiveReader", "LiveStatistics"]
@@ -24,13 +25,14 @@ LiveItem: TypeAlias = MotionFrame | LivePicture
 
 Say: TypeAlias = Callable[[str], None]
 
-_NO_STAMPS: Final = (
-    "its pictures have no time stamps; they are taken as evenly spaced, at the stream's rate or 25 a second"
-)
+_MOST_UNSTAMPED: Final = 8  # pictures of a connection before its first time stamp of which nothing is said
+_ARRIVAL: Final = "its pictures have no time stamps: their times follow their arrival"
 _GAPS: Final = (
     "a gap in the times of its pictures is taken as lost data; later gaps are counted without a word"
 )
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
+_SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
+_BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
 _FIRST_WAIT: Final = 0.5
 _RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
@@ -108,11 +110,14 @@ class LiveReader:
     def __init__(self, address: Address, options: LiveOptions, stop: Event, say: Say) -> None:
         self.address, self.options = address, options
         self._stop, self._say = stop, say
-        self._clock = SourceClock(real_time=address.kind in ("network", "device"))
+        self._clock = SourceClock(
+            real_time=address.kind in ("network", "device"), lossy=address.kind == "network"
+        )
         self.lag = Lag()
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
         self._unsaid: set[str] = set()
+        self._unstamped = 0  # pictures of the connection so far, if none had a time stamp
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -205,6 +210,7 @@ class LiveReader:
             display=connection.display,
             first_index=self._index,
             deferred=self.options.deferred,
+            sort_times=True,
         )
         self._stream = stream
         keyframes = None
@@ -212,13 +218,17 @@ class LiveReader:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
         self._clock.reconnect(connection.step)
-        self._unsaid = {_NO_STAMPS, _GAPS}
+        self.lag.restart()
+        self._unsaid = {_GAPS, _BEHIND}
+        self._unstamped = 0
         asked = time.monotonic()
         try:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
-                yield from self._packet(stream, keyframes, packet)
+                self.arrived = time.monotonic()
+                waited = self.arrived - asked > _SURELY_WAITED
+                yield from self._packet(stream, keyframes, packet, waited)
                 if self._pause and self.arrived - asked > _WAITED:
                     self._stop.wait(self._pause)
                 asked = time.monotonic()
@@ -231,23 +241,21 @@ class LiveReader:
             self._index = stream.next_index
 
     def _packet(
-        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket
+        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
     ) -> Iterator[LiveItem]:
-        self.arrived = time.monotonic()
-        seconds, jump = self._clock.seconds(packet.seconds, self.arrived)
-        if packet.seconds is None:
-            self._say_once(_NO_STAMPS)
-        else:
-            self._unsaid.discard(_NO_STAMPS)  # single pictures without any, such as second fields, are usual
-        if jump or packet.corrupt:
+        seconds, jump = self._clock.seconds(packet.seconds, self.arrived, packet.decoding)
+        self._tell_of_stamps(packet)
+        # Only a network loses packets: elsewhere time passed, or a recording follows another.
+        if packet.corrupt or (jump and self.address.kind == "network"):
             yield from stream.mark_loss(jump or "the transport reports missing data")
-            if jump.startswith("time stamps"):
-                self._say(f"{self.address.name}: {jump}")
-            elif jump:
-                self._say_once(_GAPS)
-        self.lag.add(seconds, self.arrived)
+        if jump.startswith("time stamps"):
+            self.lag.restart()
+            self._say(f"{self.address.name}: {jump}")
+        elif jump:
+            self._say_once(_GAPS)
+        self.lag.add(seconds, self.arrived, waited=waited)
         limit = self.options.max_lag
-        if limit is not None and self.lag.of(seconds, self.arrived) > limit:
+        if limit is not None and self.lag.behind(seconds, self.arrived) > limit:
             yield from self._skip(stream)
             return
         if keyframes is not None and packet.keyframe:
@@ -259,6 +267,23 @@ class LiveReader:
         self.size = stream.size
         yield from frames
 
+    def _tell_of_stamps(self, packet: LivePacket) -> None:
+        """Say that pictures have no time stamps; the first ones of RTP have none, and second fields."""
+        if packet.seconds is not None:
+            self._unstamped = _MOST_UNSTAMPED + 1
+            return
+        self._unstamped += 1
+        if self._unstamped != _MOST_UNSTAMPED:
+            return
+        if self.address.kind == "network":
+            self._say(f"{self.address.name}: {_ARRIVAL}")
+        else:
+            rate = 1 / self._connection.step
+            self._say(
+                f"{self.address.name}: its pictures have no time stamps; they are taken as {rate:.5g} a "
+                "second, as the stream states, or 25 where it states nothing"
+            )
+
     def _say_once(self, sentence: str) -> None:
         """Say something once in a connection."""
         if sentence in self._unsaid:
@@ -267,5 +292,6 @@ class LiveReader:
 
     def _skip(self, stream: MotionStream) -> Iterator[LiveItem]:
         """Leave a packet out: this reader is behind."""
+        self._say_once(_BEHIND)
         self._counts = replace(self._counts, dropped=self._counts.dropped + 1)
         yield from stream.mark_loss("reading is behind the source")

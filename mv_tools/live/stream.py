@@ -83,6 +83,8 @@ class MotionStream:
             slice data no longer ends the group of pictures: the motion of the damaged frame raises
             :class:`MalformedStream`. Pictures with lost references or damaged headers are parsed at once, and
             so are all from the first one on that derives motion from others (B pictures).
+        sort_times: give the times of frames that wait for presentation order out in ascending order. Times
+            of presentation have that order; those of AVI and raw streams are of decoding order.
 
     Attributes:
         size: (width, height) of the coded picture after cropping on the right and below, in samples; None
@@ -110,6 +112,7 @@ class MotionStream:
         display: Display | None = None,
         first_index: int = 0,
         deferred: bool = False,
+        sort_times: bool = False,
     ) -> None:
         if codec not in NATIVE_CODECS:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
@@ -118,7 +121,7 @@ class MotionStream:
         self._presentation = order == "presentation"
         self._parser = _parser(codec, extradata, deferred)
         self._gate = EntryGate(hevc=codec == "hevc")
-        self._order = OutputOrder(_DEFAULT_INTERVAL[codec])
+        self._order = OutputOrder(_DEFAULT_INTERVAL[codec], sort_times=sort_times)
         self._frame: ParsedFrame | None = None  # its second field may follow
         self._period: int | None = None
         self._numbered = NumberedFrames(display or Display(), self._order.interval, first_index)
@@ -133,7 +136,7 @@ class MotionStream:
 
         Args:
             packet: an access unit, or one field of a frame.
-            pts_seconds: presentation time, which its frame gets.
+            pts_seconds: presentation time, which its frame gets; with `sort_times`, also one of decoding.
 
         Raises:
             UnsupportedStream: the stream uses an unsupported feature and no picture of it was readable.
