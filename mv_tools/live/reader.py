@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any, Final, TypeAlias
 
 from ..decoder import Order
-from ..errors import MalformedStream, SourceUnavailable
+from ..errors import MalformedStream, SourceUnavailable, UnsupportedStream
 from ..motion import MotionFrame
 from .address import Address, Transport
 from .clock import SourceClock
@@ -19,7 +19,7 @@ from .keyframes import KeyframeDecoder, LivePicture
 from .lag import Lag
 from .stream import MotionStream
 
-__all__ = ["LiveItem", "LiveOptions", "LiveReader", "LiveStatistics"]
+__all__ = ["LiveItem", "LiveOptions", "LiveReader", "LiveStatistics", "Silence"]
 
 LiveItem: TypeAlias = MotionFrame | LivePicture
 
@@ -35,6 +35,7 @@ _SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up
 _BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
 _FIRST_WAIT: Final = 0.5
+_LEAST_WAIT: Final = 0.001
 _RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
 
 
@@ -57,6 +58,7 @@ class LiveOptions:
         pause: seconds to wait before the next packet where the last one had to be waited for: packets then
             come several at a time, which costs less CPU.
             Sources over UDP, whose packets would be lost, are read without.
+        silence: seconds without a frame of a network source or device, after which :class:`Silence` is given.
     """
 
     transport: Transport = "tcp"
@@ -69,6 +71,11 @@ class LiveOptions:
     order: Order = "presentation"
     deferred: bool = False
     pause: float = 0.0
+    silence: float | None = None
+
+
+class Silence:
+    """Among the items: no frame came for a while, and what is known is not changed by one to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,7 @@ class LiveReader:
         self._index = 0
         self._unsaid: set[str] = set()
         self._unstamped = 0  # pictures of the connection so far, if none had a time stamp
+        self._given: float | None = None  # when the last frame was given out; None behind Silence
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -161,8 +169,10 @@ class LiveReader:
             self._connection = self._open()
             self._counts = replace(self._counts, connections=self._counts.connections + 1)
 
-    def items(self) -> Iterator[LiveItem]:
+    def items(self) -> Iterator[LiveItem | Silence]:
         """Frames and pictures, over all connections, up to the end of a file or until `stop` is set.
+
+        A source that was read is tried again whatever it sends later: cameras that start answer anything.
 
         Raises:
             MotionError, OSError: the source can't be opened and is not tried again.
@@ -176,8 +186,9 @@ class LiveReader:
                 reason = f"{self.address.name}: the stream ended"
                 if self.address.kind == "device":
                     return
-            except (SourceUnavailable, MalformedStream) as error:
-                if not self._tries_again:
+            except (SourceUnavailable, MalformedStream, UnsupportedStream) as error:
+                again = self.statistics.frames > 0 or not isinstance(error, UnsupportedStream)
+                if not (again and self._tries_again):
                     raise
                 reason = str(error)
             finally:
@@ -187,12 +198,29 @@ class LiveReader:
             if time.monotonic() - started > _RECOVERED_AFTER:
                 wait = _FIRST_WAIT
             self._say(f"{reason}; connecting again in {wait:g} s")
-            self._stop.wait(wait)
+            yield from self._wait(wait)
             wait = min(2 * wait, self.options.max_wait)
 
     @property
     def _tries_again(self) -> bool:
         return self.options.reconnect and self.address.kind in ("network", "device")
+
+    def _wait(self, seconds: float) -> Iterator[Silence]:
+        """Wait before the next attempt."""
+        limit, waited = self.options.silence, 0.0
+        if limit is not None and self._given is not None:
+            waited = min(max(self._given + limit + _LEAST_WAIT - time.monotonic(), 0.0), seconds)
+            self._stop.wait(waited)
+            yield from self._silence()
+        self._stop.wait(seconds - waited)
+
+    def _silence(self) -> Iterator[Silence]:
+        """Once, where no frame came for long."""
+        limit = self.options.silence
+        if limit is None or self._given is None or time.monotonic() < self._given + limit:
+            return
+        self._given = None
+        yield Silence()
 
     def close(self) -> None:
         """Close the connection, from the thread that reads."""
@@ -200,7 +228,7 @@ class LiveReader:
         if connection is not None:
             connection.close()
 
-    def _connected(self) -> Iterator[LiveItem]:
+    def _connected(self) -> Iterator[LiveItem | Silence]:
         connection = self._connection
         assert connection is not None
         stream: Any = MotionStream(
@@ -242,7 +270,7 @@ class LiveReader:
 
     def _packet(
         self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
-    ) -> Iterator[LiveItem]:
+    ) -> Iterator[LiveItem | Silence]:
         seconds, jump = self._clock.seconds(packet.seconds, self.arrived, packet.decoding)
         self._tell_of_stamps(packet)
         # Only a network loses packets: elsewhere time passed, or a recording follows another.
@@ -266,6 +294,10 @@ class LiveReader:
         frames = stream.push(packet.data, seconds)
         self.size = stream.size
         yield from frames
+        if frames:
+            self._given = time.monotonic()
+        else:
+            yield from self._silence()
 
     def _tell_of_stamps(self, packet: LivePacket) -> None:
         """Say that pictures have no time stamps; the first ones of RTP have none, and second fields."""
@@ -290,8 +322,9 @@ class LiveReader:
             self._unsaid.remove(sentence)
             self._say(f"{self.address.name}: {sentence}")
 
-    def _skip(self, stream: MotionStream) -> Iterator[LiveItem]:
+    def _skip(self, stream: MotionStream) -> Iterator[LiveItem | Silence]:
         """Leave a packet out: this reader is behind."""
         self._say_once(_BEHIND)
         self._counts = replace(self._counts, dropped=self._counts.dropped + 1)
         yield from stream.mark_loss("reading is behind the source")
+        yield from self._silence()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mv_tools import MotionFrame
+from mv_tools import MotionFrame, SourceUnavailable, UnsupportedStream
+from mv_tools.live.reader import LiveOptions, Silence
 
 from support.live import ScriptedSource
 
@@ -26,7 +27,7 @@ def test_a_source_that_goes_on_late_is_read(source: ScriptedSource, monkeypatch:
     """It stands still for 4.5 s: nothing newer can be had, so nothing is skipped."""
     script = [(0.04, packet) for packet in source.packets]
     script[20] = 4.54, script[20][1]
-    reader = source.reader([script], monkeypatch, max_lag=1.0)
+    reader = source.reader([script], monkeypatch, LiveOptions(max_lag=1.0))
     assert len(frames_of(reader.items())) == 50
     assert reader.statistics.dropped == 0
 
@@ -36,7 +37,9 @@ def test_a_break_behind_a_stall_leaves_no_lag(
 ) -> None:
     """The second connection sends what it has kept, without a wait."""
     stalled = [(4.5 if i == 20 else 0.0, packet) for i, packet in enumerate(source.packets[:30])]
-    reader = source.reader([stalled, [(0.0, packet) for packet in source.packets]], monkeypatch, max_lag=1.0)
+    reader = source.reader(
+        [stalled, [(0.0, packet) for packet in source.packets]], monkeypatch, LiveOptions(max_lag=1.0)
+    )
     frames = frames_of(reader.items())
     assert len(frames) == 80
     assert reader.statistics.dropped == 0
@@ -47,9 +50,33 @@ def test_packets_are_skipped_where_the_reader_is_behind_and_that_is_said_once(
     source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever takes the frames needs two seconds for one of them, twice."""
-    reader = source.reader([[(0.0, packet) for packet in source.packets]], monkeypatch, max_lag=1.0)
+    reader = source.reader(
+        [[(0.0, packet) for packet in source.packets]], monkeypatch, LiveOptions(max_lag=1.0)
+    )
     for number, _ in enumerate(reader.items()):
         if number in (5, 12):
             source.now += 2.0
     assert reader.statistics.dropped > 20
     assert sum("reading is behind" in text for text in source.said) == 1
+
+
+def test_a_camera_that_was_read_may_answer_anything(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that starts anew; the first answer of another kind is an error."""
+    script = [(0.04, packet) for packet in source.packets]
+    other = [(0.0, UnsupportedStream("no H.264"))]
+    reader = source.reader([script, other, script], monkeypatch, LiveOptions())
+    assert len(frames_of(reader.items())) == 100
+    assert any("no H.264; connecting again" in text for text in source.said)
+    with pytest.raises(UnsupportedStream):
+        list(source.reader([other, script], monkeypatch, LiveOptions()).items())
+
+
+def test_silence_is_told_once(source: ScriptedSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [(0.04, packet) for packet in source.packets]
+    dead = [(0.0, SourceUnavailable("dead"))]
+    reader = source.reader([script, dead, dead, dead, script], monkeypatch, LiveOptions(silence=1.2))
+    items = [(isinstance(item, Silence), source.now) for item in reader.items()]
+    assert [silent for silent, _ in items] == [False] * 50 + [True] + [False] * 50
+    assert items[50][1] - items[49][1] == pytest.approx(1.2, abs=0.01)

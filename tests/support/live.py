@@ -9,10 +9,10 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -133,19 +133,28 @@ class ScriptedSource:
         self,
         connections: Sequence[Iterable[tuple[float, LivePacket | Exception]]],
         monkeypatch: pytest.MonkeyPatch,
-        **options: Any,
+        options: LiveOptions,
     ) -> LiveReader:
         """Reads the connections one after the other, and ends behind the last one."""
         stop, left = Event(), list(connections)
-        source = LiveReader(Address.parse("http://camera/x"), LiveOptions(**options), stop, self.said.append)
+        options = replace(options, pause=0.0)  # the script has all times
+        source = LiveReader(Address.parse("http://camera/x"), options, stop, self.said.append)
 
         def opened() -> Any:
             return _Scripted(self, left.pop(0), stop if not left else None)
 
-        monkeypatch.setattr(reader, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(reader, "time", self)
         monkeypatch.setattr(source, "_open", opened)
         monkeypatch.setattr(stop, "wait", self.pass_time)
         return source
+
+    def monotonic(self) -> float:
+        """In place of `time.monotonic`."""
+        return self.now
+
+    def time(self) -> float:
+        """In place of `time.time`."""
+        return self.now + 1e9
 
     def pass_time(self, seconds: float) -> bool:
         """In place of waiting."""

@@ -81,6 +81,7 @@ def test_events_of_a_file(video: Path) -> None:
         assert (event.start, event.end) == pytest.approx((start, start + 1.6), abs=0.4)  # half a window
         assert event.camera == "door"
         assert event.score > 0.4
+        assert event.time is None  # a file may have been recorded at any time
     assert "door: 4.8 s" in watch.summary()[0]
 
 
@@ -309,11 +310,27 @@ def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
     text = (tmp_path / "out").read_text(encoding="utf-8")
     assert text.startswith(repr(["a b; rm -rf {camera}", "$(touch x); `y` at 0.0"]))
     assert json.loads(text[text.index("]") + 1 :])["label"] == evil.label
-    for bad, message in (("", "no program"), ("'", "quotation"), ("x {nothing}", "unknown field")):
+    Command(
+        f"{sys.executable} -c \"{code}\" '{tmp_path}/out' '{{score:.2f}}' '{{{{\"a\":1}}}}'", said.append
+    ).put(EVENT)
+    assert (tmp_path / "out").read_text(encoding="utf-8").startswith(repr(["0.90", '{"a":1}']))
+    for bad, message in (
+        ("", "no program"),
+        ("'", "quotation"),
+        ("true {nothing}", "unknown field"),
+        ("true {label:.2f}", "unknown field or format"),
+        ("""true '{"a": 1}'""", "braces twice"),
+        ("/no/such/program", "there is no program '/no/such/program'"),
+    ):
         with pytest.raises(ArgumentError, match=message):
             Command(bad, said.append)
     assert said == []
-    Command("/no/such/program", said.append).put(EVENT)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    command = Command(str(program), said.append)
+    program.unlink()
+    command.put(EVENT)
     Command(f"{sys.executable} -c 'raise SystemExit(3)'", said.append).put(EVENT)
     assert "no such file" in said[0]
     assert "exit code 3" in said[1]
