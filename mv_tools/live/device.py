@@ -33,6 +33,7 @@ class EncodedDevice:
         SourceUnavailable: the device can't be opened.
     """
 
+    end: Final = ""
     codec: Final = "h264"
     extradata: Final = None
     step: Final = 0.0

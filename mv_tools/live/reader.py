@@ -261,6 +261,8 @@ class LiveReader:
                     self._stop.wait(self._pause)
                 asked = time.monotonic()
             yield from stream.flush()
+            if connection.end:
+                self._say(f"{self.address.name}: {connection.end}")
         except SourceUnavailable:
             yield from stream.flush()
             raise
