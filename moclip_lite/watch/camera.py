@@ -12,7 +12,8 @@ from typing import Any, Final
 from mv_tools import LivePicture, LiveStatistics, MotionError, MotionFrame
 from mv_tools.display import Display
 from mv_tools.live.address import Address
-from mv_tools.live.reader import LiveOptions, LiveReader, Silence
+from mv_tools.live.items import LiveOptions, Silence
+from mv_tools.live.reader import LiveReader
 
 from ..errors import report_bug
 from ..results.calibration import Calibration

@@ -65,6 +65,11 @@ class SourceClock:
         self._offset = self._previous = self._base = None
         self._stated = step
 
+    def begin(self, stamp: float, arrived: float) -> None:
+        """The connection begins at a time stamp, which its first packet need not have."""
+        if self._offset is None:
+            self._offset = self._continued(arrived) - stamp
+
     def seconds(
         self, stamp: float | None, arrived: float, decoding: float | None = None
     ) -> tuple[float, Jump]:

@@ -44,6 +44,7 @@ class LivePacket(NamedTuple):
         keyframe: whether the demuxer takes it for a keyframe.
         corrupt: whether the transport reports missing data in or before it.
         decoding: decoding time by the source's clock, or None.
+        shown: whether a player shows its picture: an edit list of MP4 leaves some out, to which others refer.
     """
 
     data: bytes
@@ -51,6 +52,7 @@ class LivePacket(NamedTuple):
     keyframe: bool
     corrupt: bool
     decoding: float | None = None
+    shown: bool = True
 
 
 class Connection:
@@ -91,6 +93,7 @@ class Connection:
                         bool(packet.is_keyframe),
                         bool(packet.is_corrupt),
                         None if dts is None else dts * numerator / denominator,
+                        not packet.is_discard,
                     )
         except av.error.FFmpegError as error:
             # libavformat reports the end of an HTTP stream of unknown length as an input/output error.

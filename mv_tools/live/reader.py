@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event
 from typing import Any, Final, TypeAlias
 
-from ..decoder import Order
 from ..errors import MalformedStream, SourceUnavailable, UnsupportedStream
-from ..motion import MotionFrame
-from .address import Address, Transport
+from .address import Address
 from .clock import SourceClock
 from .connection import LivePacket, open_connection
 from .device import EncodedDevice
+from .items import LiveItem, LiveOptions, LiveStatistics, Silence
 from .keyframes import KeyframeDecoder, LivePicture
 from .lag import Lag
 from .stream import MotionStream
 
-__all__ = ["LiveItem", "LiveOptions", "LiveReader", "LiveStatistics", "Silence"]
-
-LiveItem: TypeAlias = MotionFrame | LivePicture
+__all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -32,70 +29,13 @@ _GAPS: Final = (
 )
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
 _SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
+_MOST_FAILURES: Final = 3  # keyframes in a row that give no picture, of which nothing is said
+_NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
 _BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
 _FIRST_WAIT: Final = 0.5
 _LEAST_WAIT: Final = 0.001
 _RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveOptions:
-    """How a live source is read.
-
-    Attributes:
-        transport: "tcp" or "udp", of RTP behind RTSP.
-        timeout: seconds without an answer or data, after which a network source is reconnected, and a file or
-            standard input ends.
-        max_wait: longest time in seconds between attempts to reconnect.
-        reconnect: whether a network source is reconnected.
-        pictures: whether keyframes are decoded too.
-        max_lag: seconds that packets may come later than the fastest did; beyond, a network source or device
-            skips to the next keyframe. None: never.
-        picture_interval: seconds; keyframes sooner after the last one are not decoded.
-        order: of frames, see :class:`~mv_tools.MotionStream`.
-        deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.
-        pause: seconds to wait before the next packet where the last one had to be waited for: packets then
-            come several at a time, which costs less CPU.
-            Sources over UDP, whose packets would be lost, are read without.
-        silence: seconds without a frame of a network source or device, after which :class:`Silence` is given.
-    """
-
-    transport: Transport = "tcp"
-    timeout: float = 5.0
-    max_wait: float = 30.0
-    reconnect: bool = True
-    pictures: bool = False
-    max_lag: float | None = None
-    picture_interval: float = 0.0
-    order: Order = "presentation"
-    deferred: bool = False
-    pause: float = 0.0
-    silence: float | None = None
-
-
-class Silence:
-    """Among the items: no frame came for a while, and what is known is not changed by one to come."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveStatistics:
-    """Counts of a live source so far.
-
-    Attributes:
-        connections: made.
-        frames: motion frames read.
-        pictures: keyframes decoded.
-        losses, skipped: see :class:`~mv_tools.StreamStatistics`.
-        dropped: frames and pictures left out because the reader was behind.
-    """
-
-    connections: int = 0
-    frames: int = 0
-    pictures: int = 0
-    losses: int = 0
-    skipped: int = 0
-    dropped: int = 0
 
 
 class LiveReader:
@@ -247,7 +187,7 @@ class LiveReader:
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
         self._clock.reconnect(connection.step)
         self.lag.restart()
-        self._unsaid = {_GAPS, _BEHIND}
+        self._unsaid = {_GAPS, _BEHIND, _NO_PICTURES}
         self._unstamped = 0
         asked = time.monotonic()
         try:
@@ -273,6 +213,10 @@ class LiveReader:
     def _packet(
         self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
     ) -> Iterator[LiveItem | Silence]:
+        if not packet.shown:
+            self._clock.begin(0.0, self.arrived)  # where the edit list begins
+            yield from stream.push(packet.data, shown=False)
+            return
         seconds, jump = self._clock.seconds(packet.seconds, self.arrived, packet.decoding)
         self._tell_of_stamps(packet)
         # Only a network loses packets: elsewhere time passed, or a recording follows another.
@@ -288,11 +232,8 @@ class LiveReader:
         if limit is not None and self.lag.behind(seconds, self.arrived) > limit:
             yield from self._skip(stream)
             return
-        if keyframes is not None and packet.keyframe:
-            picture = keyframes.decode(packet.data, seconds, self.display)
-            if picture is not None:
-                self._counts = replace(self._counts, pictures=self._counts.pictures + 1)
-                yield picture
+        if keyframes is not None:
+            yield from self._picture(keyframes, packet, seconds)
         frames = stream.push(packet.data, seconds)
         self.size = stream.size
         yield from frames
@@ -300,6 +241,17 @@ class LiveReader:
             self._given = time.monotonic()
         else:
             yield from self._silence()
+
+    def _picture(
+        self, keyframes: KeyframeDecoder, packet: LivePacket, seconds: float
+    ) -> Iterator[LivePicture]:
+        """The picture of a keyframe, if that is known with a packet."""
+        picture = keyframes.decode(packet.data, seconds, self.display, keyframe=packet.keyframe)
+        if picture is not None:
+            self._counts = replace(self._counts, pictures=self._counts.pictures + 1)
+            yield picture
+        elif keyframes.failures >= _MOST_FAILURES:
+            self._say_once(_NO_PICTURES)
 
     def _tell_of_stamps(self, packet: LivePacket) -> None:
         """Say that pictures have no time stamps; the first ones of RTP have none, and second fields."""

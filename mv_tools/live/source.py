@@ -13,7 +13,8 @@ from typing import Any, Final, get_args
 from ..decoder import Order
 from ..errors import ArgumentError
 from .address import Address, Transport
-from .reader import LiveItem, LiveOptions, LiveReader, LiveStatistics
+from .items import LiveItem, LiveOptions, LiveStatistics
+from .reader import LiveReader
 
 __all__ = ["LiveSource", "open_live"]
 

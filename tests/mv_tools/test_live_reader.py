@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mv_tools import MotionFrame, SourceUnavailable, UnsupportedStream
-from mv_tools.live.reader import LiveOptions, Silence
+from mv_tools.live.items import LiveOptions, Silence
 
 from support.live import ScriptedSource
 

@@ -22,7 +22,8 @@ from mv_tools.display import Display
 from mv_tools.live import reader
 from mv_tools.live.address import Address
 from mv_tools.live.connection import LivePacket
-from mv_tools.live.reader import LiveOptions, LiveReader
+from mv_tools.live.items import LiveOptions
+from mv_tools.live.reader import LiveReader
 
 __all__ = [
     "ScriptedSource",

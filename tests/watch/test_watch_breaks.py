@@ -16,7 +16,7 @@ from moclip_lite.watch.events import Event
 from moclip_lite.watch.settings import WatchSettings
 from mv_tools import SourceUnavailable
 from mv_tools.live.address import Address
-from mv_tools.live.reader import LiveOptions
+from mv_tools.live.items import LiveOptions
 
 from support.live import ScriptedSource
 from support.watch import Directions, turns
