@@ -143,7 +143,8 @@ class LiveReader:
 
     @property
     def _tries_again(self) -> bool:
-        return self.options.reconnect and self.address.kind in ("network", "device")
+        # What a graph gives does not change by trying it again.
+        return self.options.reconnect and (self.address.kind == "network" or self.address.scheme == "v4l2")
 
     def _wait(self, seconds: float) -> Iterator[Silence]:
         """Wait before the next attempt."""

@@ -302,6 +302,8 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
     "are not opened": lambda p: ("watch", "ftp://host/a.ts", "--model", p),
     "names no host": lambda p: ("watch", "rtsp:///a", "--model", p),
+    "has an @ behind its host": lambda p: ("watch", "rtsp://user:a/b@host/x", "--model", p),
+    "goes on behind the topic": lambda p: ("watch", "x.ts", "--model", p, "--mqtt", "mqtt://h/a?b"),
     "two cameras are named": lambda p: ("watch", "a=x.ts", "a=y.ts", "--model", p),
     "can be watched once only": lambda p: ("watch", "-", "-", "--model", p),
     "an unknown field or format": lambda p: ("watch", "x.ts", "--model", p, "--exec", "echo {nothing}"),

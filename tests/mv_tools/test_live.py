@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from mv_tools import (
 )
 from mv_tools.live import reader
 from mv_tools.live.address import Address
+from mv_tools.live.reader import LiveReader
 
 from support.clips import H264, encode, panning
 from support.display import ORIENTATIONS, turned
@@ -93,6 +94,25 @@ def test_standard_input(ts: Path) -> None:
         [sys.executable, "-c", code], input=ts.read_bytes(), capture_output=True, check=True
     )
     assert int(done.stdout) == 25
+
+
+def test_what_ended_stays_ended(ts: Path) -> None:
+    """Iterating again gives no frames."""
+    with open_live(str(ts), timeout=0.1) as source:
+        assert len(list(source)) == 25
+        assert list(source) == []
+
+
+def test_an_error_at_the_end_is_raised_each_time(ts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(reader: LiveReader) -> Iterator[Any]:
+        raise SourceUnavailable("gone")
+        yield
+
+    monkeypatch.setattr(LiveReader, "items", broken)
+    with open_live(str(ts), timeout=0.1) as source:
+        for _ in range(2):
+            with pytest.raises(SourceUnavailable, match="gone"):
+                list(source)
 
 
 def test_http_with_pictures(ts: Path) -> None:
@@ -262,6 +282,18 @@ def test_addresses_are_shown_without_secrets() -> None:
     assert (address.kind, address.host) == ("network", "::1")
     assert Address.parse("-").kind == "stdin"
     assert Address.parse("C:/a.ts").kind == "file"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["rtsp://user:12/{}@cam/s", "rtsp://user:{}#x@cam/s", "rtsp://user:12?{}@cam/s", "rtsp://u:a@b/{}@cam/s"],
+)
+def test_a_password_that_is_not_escaped_is_refused_and_not_printed(url: str) -> None:
+    """Its part before the first / ? or # would be taken for the host and port, and the rest for the path."""
+    with pytest.raises(ArgumentError, match="write / as %2F") as raised:
+        Address.parse(url.format(SECRET))
+    assert SECRET not in str(raised.value)
+    assert "cam" not in str(raised.value)
 
 
 def test_an_address_without_a_server_is_no_absent_file() -> None:

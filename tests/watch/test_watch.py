@@ -26,7 +26,7 @@ from moclip_lite.results.calibration import Calibration
 from moclip_lite.timeline.model import WindowScore
 from moclip_lite.timeline.segments import join_windows
 from moclip_lite.watch.events import Event, EventJoiner
-from moclip_lite.watch.mqtt import Mqtt
+from moclip_lite.watch.mqtt import Mqtt, topic_level
 from moclip_lite.watch.run import Watch, named_sources
 from moclip_lite.watch.settings import WatchSettings
 from moclip_lite.watch.sinks import Background, Command, JsonLines
@@ -367,6 +367,13 @@ def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
             Mqtt(url)
     with pytest.raises(ArgumentError, match="wildcard"):
         Mqtt("mqtt://h/a/%23")
+    for url in ("mqtt://h/a?b", "mqtt://h/a#b"):
+        with pytest.raises(ArgumentError, match="goes on behind the topic"):
+            Mqtt(url)
+    for url in ("mqtt://user:s3/cret@h/x", "mqtt://user:s3#cret@h/x"):
+        with pytest.raises(ArgumentError, match="write / as %2F") as raised:
+            Mqtt(url)
+        assert "cret" not in str(raised.value)
     with pytest.raises(SourceUnavailable, match="refused") as raised:
         Mqtt(f"mqtt://user:s3cret@127.0.0.1:{free_port()}/x")
     assert "s3cret" not in str(raised.value)
@@ -425,6 +432,14 @@ def test_mqtt(tmp_path: Path) -> None:
         until(lambda: bool(received))
         sink.close()
     assert received == {("cams/door/action", "left"): 1}
+
+
+def test_no_two_cameras_have_one_topic() -> None:
+    names = ["a/b", "a_b", "a+b", "a#b", "a%2Fb", "rtsp://h/s", "rtsp://h/s#2"]
+    levels = [topic_level(name) for name in names]
+    assert len(set(levels)) == len(names)
+    assert levels[1] == "a_b"
+    assert not any(set(level) & set("/+#") for level in levels)
 
 
 @pytest.mark.slow
