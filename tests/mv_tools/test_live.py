@@ -105,6 +105,7 @@ def test_what_ended_stays_ended(ts: Path) -> None:
 
 def test_an_error_at_the_end_is_raised_each_time(ts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(reader: LiveReader) -> Iterator[Any]:
+        reader.close()
         raise SourceUnavailable("gone")
         yield
 
