@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,14 @@ def test_mp4_in_a_pipe(make_clip: Callable[..., Path], fifo: Path, tmp_path: Pat
     writer = written(fifo, data[: data.index(b"moov") - 4])  # the index would be out of reach
     with pytest.raises(MalformedStream, match="only fragments can be piped"):
         open_live(str(fifo))
+    writer.join()
+    index = data.index(b"moov") - 4  # the pictures would be out of reach, behind a megabyte of nothing
+    writer = written(fifo, data[:index] + struct.pack(">I4s", 1 << 20, b"free").ljust(1 << 20) + data[index:])
+    with (
+        pytest.raises(MalformedStream, match="only fragments can be piped"),
+        open_live(str(fifo), timeout=1.0) as source,
+    ):
+        list(source)
     writer.join()
     writer = written(fifo, fragmented(tmp_path / "f.mp4").read_bytes())
     with open_live(str(fifo)) as source:
