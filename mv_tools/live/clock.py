@@ -96,6 +96,11 @@ class SourceClock:
         self._started = True
         return time, jump
 
+    def take_back(self) -> None:
+        """The last picture was the second field of a frame, which takes no time of its own."""
+        if self._offset is None and self._base is not None and not self._real_time:
+            self._latest -= self._stated
+
     def _continued(self, arrived: float) -> float:
         """The time of a picture that follows the latest one."""
         if not self._started:

@@ -236,6 +236,8 @@ class LiveReader:
         if keyframes is not None:
             yield from self._picture(keyframes, packet, seconds)
         frames = stream.push(packet.data, seconds)
+        if packet.seconds is None and stream.second_field:
+            self._clock.take_back()
         self.size = stream.size
         yield from frames
         if frames:

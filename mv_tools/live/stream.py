@@ -90,6 +90,7 @@ class MotionStream:
     Attributes:
         size: (width, height) of the coded picture after cropping on the right and below, in samples; None
             before the first picture.
+        second_field: whether the packet pushed last was the second field of a frame.
 
     Raises:
         ArgumentError: another codec or order.
@@ -128,6 +129,7 @@ class MotionStream:
         self._numbered = NumberedFrames(display or Display(), self._order.interval, first_index)
         self._first = first_index
         self.size: tuple[int, int] | None = None
+        self.second_field = False
         self._ended = self._seen = False
         self._packets = self._presented = self._hidden = 0
         self._decoded = first_index
@@ -233,6 +235,7 @@ class MotionStream:
     def _add(self, picture: Picture, seconds: float | None, *, shown: bool = True) -> list[MotionFrame]:
         """Add the next picture in decoding order."""
         info = picture.info
+        self.second_field = info.second_field
         interruptions = self._gate.interruptions
         admitted = self._gate.admit(picture, info)
         lost = self._gate.interruptions > interruptions

@@ -30,6 +30,15 @@ def test_keyframes_of_two_fields(shared: Path, name: str) -> None:
     assert np.array_equal(pictures[0].rgb, first)
 
 
+def test_fields_without_time_stamps_have_those_of_their_frames(shared: Path) -> None:
+    with open_live(str(shared / "h264" / "streams" / "jm_field_cabac0_direct1.264"), timeout=0.1) as source:
+        frames = [item for item in source if isinstance(item, MotionFrame)]
+    assert len(frames) == 24
+    assert [frame.pts_seconds for frame in frames] == pytest.approx(
+        [frame.frame_index / 25 for frame in frames]
+    )
+
+
 def test_keyframes_that_give_no_picture_are_told_once(
     make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
