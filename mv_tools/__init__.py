@@ -22,8 +22,8 @@ from .errors import (
     SourceUnavailable,
     UnsupportedStream,
 )
+from .live.items import LiveStatistics
 from .live.keyframes import LivePicture
-from .live.reader import LiveStatistics
 from .live.source import LiveSource, open_live
 from .live.stream import MotionStream, StreamStatistics
 from .metadata import VideoMetadata

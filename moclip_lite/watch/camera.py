@@ -12,7 +12,8 @@ from typing import Any, Final
 from mv_tools import LivePicture, LiveStatistics, MotionError, MotionFrame
 from mv_tools.display import Display
 from mv_tools.live.address import Address
-from mv_tools.live.reader import LiveOptions, LiveReader
+from mv_tools.live.items import LiveOptions, Silence
+from mv_tools.live.reader import LiveReader
 
 from ..errors import report_bug
 from ..results.calibration import Calibration
@@ -130,6 +131,7 @@ class Camera:
             max_lag=_SKIP_LAGS * settings.max_lag if self._live else None,
             deferred=True,  # windows use a part of the pictures
             pause=_PAUSE,
+            silence=self._window if self._live else None,
         )
         reader = self._reader = LiveReader(self._address, options, self._stop, say)
         joiner = EventJoiner(
@@ -139,10 +141,15 @@ class Camera:
             stride=self._stride,
             threshold=settings.threshold,
         )
-        scoring = _Scoring(self, reader, joiner)
-        for item in reader.items():
-            for event in scoring.take(item):
+        scoring = _Scoring(self, reader, joiner, tells_time=self._address.kind != "file")
+        try:
+            for item in reader.items():
+                for event in scoring.take(item):
+                    emit(event)
+        except (MotionError, OSError):  # what was seen before holds
+            for event in scoring.finish(score_rest=not self._stop.is_set()):
                 emit(event)
+            raise
         # Who ends watching waits: no network is asked any more, only what was scored is given out.
         for event in scoring.finish(score_rest=not self._stop.is_set()):
             emit(event)
@@ -179,15 +186,17 @@ class Camera:
 class _Scoring:
     """Turns the items of a reader into events."""
 
-    def __init__(self, camera: Camera, reader: LiveReader, joiner: EventJoiner) -> None:
+    def __init__(self, camera: Camera, reader: LiveReader, joiner: EventJoiner, *, tells_time: bool) -> None:
         self._camera, self._reader, self._joiner = camera, reader, joiner
+        self._tells_time = tells_time  # whether pictures come when they are recorded
         self._scorer: WindowScorer | None = None
         self._shown: tuple[Any, ...] = ()  # how pictures are shown
         self._waiting: list[LivePicture] = []  # before the first frame
-        self._began: float | None = None  # of the first picture, by the clock of this machine
 
     def take(self, item: Any) -> list[Event]:
-        """Take a motion frame or a picture."""
+        """Take a motion frame or a picture, or give out what a silent camera has shown."""
+        if isinstance(item, Silence):
+            return self.finish(score_rest=True)
         if isinstance(item, MotionFrame):
             return self._frame(item)
         if self._scorer is None:
@@ -206,8 +215,6 @@ class _Scoring:
 
     def _frame(self, frame: MotionFrame) -> list[Event]:
         seconds = frame.pts_seconds or 0.0
-        if self._began is None:
-            self._began = time.time() - seconds
         scorer, segments = self._scorer_of(frame), []
         for score in scorer.push(frame, seconds):
             segments += self._joiner.add(score)
@@ -243,7 +250,7 @@ class _Scoring:
         return self._camera.admits(self._reader.lag.of(end, time.monotonic()))
 
     def _events(self, segments: list[Segment]) -> list[Event]:
-        now, began = time.monotonic(), self._began or time.time()
+        now = time.monotonic()
         return [
             Event(
                 self._camera.name,
@@ -252,9 +259,14 @@ class _Scoring:
                 segment.label,
                 segment.score,
                 max(0.0, self._reader.lag.of(segment.end, now)),
-                datetime.fromtimestamp(began + segment.start, timezone.utc).isoformat(
-                    timespec="milliseconds"
-                ),
+                self._time_of(segment.start, time.time() - now),
             )
             for segment in segments
         ]
+
+    def _time_of(self, seconds: float, epoch: float) -> str | None:
+        """When a picture could be here first; `epoch` is the time of day at 0 of the steady clock."""
+        shown = self._reader.lag.shown_at(seconds) if self._tells_time else None
+        if shown is None:
+            return None
+        return datetime.fromtimestamp(epoch + shown, timezone.utc).isoformat(timespec="milliseconds")

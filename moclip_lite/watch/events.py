@@ -32,7 +32,8 @@ class Event:
         label: the class.
         score: calibrated probability, mean over the event.
         latency: seconds from when the picture at `end` could be here to when the event was given out.
-        time: start by the clock of this machine, ISO 8601 in UTC.
+        time: start by the clock of this machine, ISO 8601 in UTC: when the picture could be here first. None
+            for files.
     """
 
     camera: str
@@ -41,7 +42,7 @@ class Event:
     label: str
     score: float
     latency: float
-    time: str
+    time: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""

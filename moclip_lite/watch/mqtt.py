@@ -6,14 +6,15 @@ import json
 import threading
 import time
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mv_tools import ArgumentError, SourceUnavailable
+from mv_tools.live.address import split_url
 
 from .events import Event
 from .sinks import Say
 
-__all__ = ["Mqtt"]
+__all__ = ["Mqtt", "topic_level"]
 
 _TOPIC: Final = "moclip/events"
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -29,7 +30,8 @@ class Mqtt:
 
     Args:
         url: mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC], or mqtts:// with TLS; the topic is moclip/events by
-            default, and ``{camera}`` in it is replaced by the camera's name.
+            default, and ``{camera}`` in it is replaced by the camera's name, in which / + # and % are
+            escaped (%2F, %2B, %23, %25), so that no two cameras have one topic.
         say: takes sentences on a broker that leaves and returns, and on events that it did not get.
 
     Raises:
@@ -44,12 +46,16 @@ class Mqtt:
         except ImportError as error:
             raise ArgumentError("--mqtt needs paho-mqtt: pip install 'moclip-lite[mqtt]'") from error
         try:
-            parts = urlsplit(url)
+            parts = split_url(url)
             host, port = parts.hostname or "", parts.port
+        except ArgumentError:
+            raise
         except ValueError:
             parts, host, port = urlsplit(""), "", None
         if parts.scheme not in _PORTS or not host:
             raise ArgumentError("--mqtt: write mqtt://HOST[:PORT]/TOPIC, or mqtts:// with TLS")
+        if parts.query or parts.fragment:
+            raise ArgumentError("--mqtt: the URL goes on behind the topic; write ? as %3F, and # as %23")
         self._topic = unquote(parts.path.strip("/")) or _TOPIC
         if any(wildcard in self._topic for wildcard in "+#"):
             raise ArgumentError(
@@ -99,8 +105,7 @@ class Mqtt:
 
     def put(self, event: Event) -> None:
         """Queue a message for the client's own thread."""
-        camera = "".join("_" if c in "+#/" else c for c in event.camera)
-        topic = self._topic.replace("{camera}", camera)
+        topic = self._topic.replace("{camera}", topic_level(event.camera))
         with self._lock:
             self._waiting += 1
         published = self._client.publish(topic, json.dumps(event.to_dict()), qos=_AT_LEAST_ONCE)
@@ -124,3 +129,8 @@ class Mqtt:
         self._closing = True
         self._client.disconnect()
         self._client.loop_stop()
+
+
+def topic_level(name: str) -> str:
+    """A name as one level of a topic, of its own."""
+    return "".join(quote(c, safe="") if c in "+#/%" else c for c in name)

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import shlex
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -92,12 +93,13 @@ class Command:
 
     Args:
         line: program and arguments, quoted as for a shell; ``{camera}``, ``{label}``, ``{start}``, ``{end}``,
-            ``{score}``, ``{latency}`` and ``{time}`` in an argument are replaced. The event's JSON is on
-            standard input.
+            ``{score}``, ``{latency}`` and ``{time}`` in an argument are replaced; numbers take formats, as in
+            ``{score:.2f}``. ``{{`` and ``}}`` stand for braces. The event's JSON is on standard input.
         say: takes sentences on commands that fail.
 
     Raises:
-        ArgumentError: the line is empty, its quotes are not closed, or it names an unknown field.
+        ArgumentError: the line is empty, its quotes are not closed, it names an unknown field, or there is no
+            such program.
     """
 
     def __init__(self, line: str, say: Say) -> None:
@@ -108,15 +110,20 @@ class Command:
         if not self._words:
             raise ArgumentError("--exec names no program")
         self._say = say
+        if shutil.which(self._words[0]) is None:
+            raise ArgumentError(f"--exec: there is no program {self._words[0]!r} that can be run")
         self._arguments(Event("camera", 0.0, 1.0, "label", 1.0, 0.0, ""))
 
     def _arguments(self, event: Event) -> list[str]:
-        values = {name: str(value) for name, value in event.to_dict().items()}
+        values = {name: "" if value is None else value for name, value in event.to_dict().items()}
         try:
             return [self._words[0], *(word.format_map(values) for word in self._words[1:])]
-        except (KeyError, IndexError, ValueError, AttributeError):
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             known = ", ".join("{" + name + "}" for name in values)
-            raise ArgumentError(f"--exec: an unknown field in braces; known are {known}") from None
+            raise ArgumentError(
+                f"--exec: an unknown field or format in braces; known are {known}; "
+                "write other braces twice, as in {{}}"
+            ) from None
 
     def put(self, event: Event) -> None:
         """Run the command and wait for it, ten seconds at most."""

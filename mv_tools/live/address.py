@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ..errors import ArgumentError
 from ..source import FORMATS
 
-__all__ = ["PROTOCOLS", "Address", "Kind", "Transport"]
+__all__ = ["PROTOCOLS", "Address", "Kind", "Transport", "split_url"]
 
 Kind = Literal["network", "file", "stdin", "device"]
 Transport = Literal["tcp", "udp"]
@@ -37,6 +37,22 @@ _STREAMED_FORMATS: Final = "mpegts,h264,hevc"
 _DEVICES: Final = {"v4l2": "v4l2", "lavfi": "lavfi"}
 
 
+def split_url(text: str) -> SplitResult:
+    """Split a URL that may hold a password; a part of that is never taken for the host or the path.
+
+    Raises:
+        ArgumentError: there is an @ behind the host. The message holds nothing of the URL.
+        ValueError: it is damaged.
+    """
+    parts = urlsplit(text)
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ArgumentError(
+            "an address has an @ behind its host: in a user name or password write / as %2F, ? as %3F and # "
+            "as %23, and @ as %40 elsewhere"
+        )
+    return parts
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a live source is.
@@ -61,7 +77,8 @@ class Address:
         """Read an address: a URL, a path, ``-`` for standard input, ``v4l2:/dev/video0`` or ``lavfi:GRAPH``.
 
         Raises:
-            ArgumentError: a scheme that is not allowed, or a URL that is damaged.
+            ArgumentError: a scheme that is not allowed, a URL that is damaged, or one in which a password is
+                not told from a path.
         """
         if text == STDIN:
             return cls("stdin", text, "standard input")
@@ -77,8 +94,10 @@ class Address:
                 f"live sources of the kind {scheme!r} are not opened; known are {known}, files and -"
             )
         try:
-            parts = urlsplit(text)
+            parts = split_url(text)
             host, port = parts.hostname or "", parts.port
+        except ArgumentError:
+            raise
         except ValueError:
             raise ArgumentError(f"the address of a {scheme} source is damaged (host or port)") from None
         shown = f"[{host}]" if ":" in host else host

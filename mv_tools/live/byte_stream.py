@@ -1,75 +1,97 @@
-"""Files that grow and standard input, as file objects whose reads can be interrupted."""
+"""Files that grow, pipes and standard input, as file objects whose reads can be interrupted."""
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import stat
 import sys
 import time
-from pathlib import Path
 from threading import Event
 from typing import IO, Final
 
 from ..errors import SourceUnavailable
+from .complete_mp4 import is_complete_mp4
 
-__all__ = ["GrowingFile", "StandardInput"]
+__all__ = ["ByteStream", "GrowingFile", "Pipe", "open_bytes", "standard_input"]
 
-_POLL: Final = 0.05  # seconds between two checks of a file that does not grow
+_POLL: Final = 0.05  # seconds between two checks for data
 
 
-class GrowingFile:
-    """A file that is read as it grows, as ``tail -f`` does.
-
-    It ends once it has not grown for `timeout` seconds, or once `stop` is set.
+class ByteStream:
+    """Bytes as they come; base of what is read here and not by libavformat.
 
     Args:
-        path: the file.
-        timeout: seconds.
+        timeout: seconds without data after which it ends.
         stop: ends reading.
 
-    Raises:
-        FileNotFoundError: the path does not exist.
-        IsADirectoryError: it is a folder.
+    Attributes:
+        received: bytes read so far.
+        head: the first eight of them.
+        stalled: whether it ended because no data came for `timeout` seconds.
     """
 
-    def __init__(self, path: str, timeout: float, stop: Event) -> None:
-        self._file: IO[bytes] = Path(path).open("rb", buffering=0)  # noqa: SIM115  # closed by `close`
-        self._timeout = timeout
-        self._stop = stop
+    def __init__(self, timeout: float, stop: Event) -> None:
+        self.timeout, self._stop = timeout, stop
+        self.received, self.head, self.stalled = 0, b"", False
         self._ended = False
-
-    @classmethod
-    def open(cls, path: str, timeout: float, stop: Event) -> GrowingFile:
-        """Open a file; one whose index may lie at its end can be moved in."""
-        with Path(path).open("rb") as file:
-            is_mp4 = file.read(8)[4:] == b"ftyp"  # ISO/IEC 14496-12, 4.3
-        return (_IndexedFile if is_mp4 else cls)(path, timeout, stop)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; none at the end."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         while not self._ended and not self._stop.is_set():
-            data = self._file.read(size)
+            data = self._available(size)
             if data:
+                self.received += len(data)
+                self.head = (self.head + data[:8])[:8]
                 return data
-            if time.monotonic() > deadline or self._stop.wait(_POLL):
+            if data is None or self._stop.is_set():
                 self._ended = True
+            elif time.monotonic() > deadline:
+                self._ended = self.stalled = True
         return b""
+
+    def _available(self, size: int) -> bytes | None:
+        """Up to `size` bytes; none where there are none yet, after a short wait; None at the end."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+class GrowingFile(ByteStream):
+    """A file that is read as it grows, as ``tail -f`` does.
+
+    Args:
+        file: unbuffered; closed by :meth:`close`.
+        timeout, stop: see :class:`ByteStream`.
+    """
+
+    def __init__(self, file: IO[bytes], timeout: float, stop: Event) -> None:
+        super().__init__(timeout, stop)
+        self._file = file
+
+    def _available(self, size: int) -> bytes | None:
+        data = self._file.read(size)
+        if not data:
+            self._stop.wait(_POLL)
+        return data
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-class _IndexedFile(GrowingFile):
-    """A file that is complete: it can be moved in."""
+class _CompleteFile(GrowingFile):
+    """A file that does not grow: it can be moved in, because its index may lie at its end."""
 
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end."""
-        return b"" if self._stop.is_set() else self._file.read(size)
+    def _available(self, size: int) -> bytes | None:
+        return self._file.read(size) or None
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move in what is there: the index of an MP4 file may lie at its end."""
+        """Move in what is there."""
+        self._ended = False
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
@@ -77,28 +99,66 @@ class _IndexedFile(GrowingFile):
         return self._file.tell()
 
 
-class StandardInput:
-    """Standard input up to its end, to `timeout` seconds without data, or until `stop` is set.
+class Pipe(ByteStream):
+    """A pipe or another file that is no regular one, up to its end.
+
+    Args:
+        descriptor: of the opened file.
+        timeout, stop: see :class:`ByteStream`.
+        owned: whether :meth:`close` closes it.
+    """
+
+    def __init__(self, descriptor: int, timeout: float, stop: Event, *, owned: bool) -> None:
+        super().__init__(timeout, stop)
+        self._descriptor, self._owned = descriptor, owned
+        # A named pipe waits for somebody who writes into it.
+        self._waits = owned and stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+
+    def _available(self, size: int) -> bytes | None:
+        ready, _, _ = select.select([self._descriptor], [], [], _POLL)
+        if not ready:
+            return b""
+        try:
+            data = os.read(self._descriptor, size)
+        except BlockingIOError:
+            return b""
+        if data:
+            return data
+        if self.received or not self._waits:
+            return None
+        self._stop.wait(_POLL)  # nobody writes into it yet
+        return b""
+
+    def close(self) -> None:
+        """Close the pipe; standard input stays open."""
+        if self._owned:
+            os.close(self._descriptor)
+
+
+def open_bytes(path: str, timeout: float, stop: Event) -> GrowingFile | Pipe:
+    """Open a file once, and read it as what it is.
+
+    Raises:
+        FileNotFoundError: the path does not exist.
+        IsADirectoryError: it is a folder.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without waiting for a writer
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        return Pipe(descriptor, timeout, stop, owned=True)
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    return (_CompleteFile if is_complete_mp4(file) else GrowingFile)(file, timeout, stop)
+
+
+def standard_input(timeout: float, stop: Event) -> Pipe:
+    """Standard input up to its end.
 
     Raises:
         SourceUnavailable: it is closed.
     """
-
-    def __init__(self, timeout: float, stop: Event) -> None:
-        if sys.stdin is None:
-            raise SourceUnavailable("standard input is closed; pipe a stream of H.264 or HEVC into it")
-        self._descriptor = sys.stdin.fileno()
-        self._timeout = timeout
-        self._stop = stop
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end."""
-        deadline = time.monotonic() + self._timeout
-        while not self._stop.is_set() and time.monotonic() <= deadline:
-            ready, _, _ = select.select([self._descriptor], [], [], _POLL)
-            if ready:
-                return os.read(self._descriptor, size)
-        return b""
-
-    def close(self) -> None:
-        """Standard input stays open."""
+    if sys.stdin is None:
+        raise SourceUnavailable("standard input is closed; pipe a stream of H.264 or HEVC into it")
+    return Pipe(sys.stdin.fileno(), timeout, stop, owned=False)

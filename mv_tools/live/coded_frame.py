@@ -32,11 +32,13 @@ class ParsedFrame:
         number: the parser's number of the frame.
         seconds: presentation time, or None.
         pictures: the pictures so far.
+        shown: whether it is given out.
     """
 
     number: int
     seconds: float | None
     pictures: list[ParsedPicture] = field(default_factory=list)
+    shown: bool = True
 
     @property
     def order(self) -> int:

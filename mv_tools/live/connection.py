@@ -19,7 +19,7 @@ from ..errors import MalformedStream, MotionError, SourceUnavailable, Unsupporte
 from ..pictures.native_headers import NATIVE_CODECS
 from ..source import Source
 from .address import Address, Transport
-from .byte_stream import GrowingFile, StandardInput
+from .byte_stream import ByteStream, Pipe, open_bytes, standard_input
 
 __all__ = ["Connection", "LivePacket", "open_connection"]
 
@@ -43,12 +43,16 @@ class LivePacket(NamedTuple):
         seconds: presentation time by the source's clock, or None.
         keyframe: whether the demuxer takes it for a keyframe.
         corrupt: whether the transport reports missing data in or before it.
+        decoding: decoding time by the source's clock, or None.
+        shown: whether a player shows its picture: an edit list of MP4 leaves some out, to which others refer.
     """
 
     data: bytes
     seconds: float | None
     keyframe: bool
     corrupt: bool
+    decoding: float | None = None
+    shown: bool = True
 
 
 class Connection:
@@ -57,17 +61,18 @@ class Connection:
     Attributes:
         codec, extradata: of the video.
         display: how pictures are shown, as far as a file's container states it.
-        step: seconds between pictures, by the stream's frame rate.
+        step: seconds between pictures, by the stream's frame rate; for pictures without time stamps.
     """
 
-    def __init__(self, address: Address, container: InputContainer, file: Any = None) -> None:
+    def __init__(self, address: Address, container: InputContainer, file: ByteStream | None = None) -> None:
         self._address, self._container, self._file = address, container, file
         self._stream = _video(address, container)
         context = self._stream.codec_context
         self.codec = context.codec.canonical_name
         self.extradata = None if context.extradata is None else bytes(context.extradata)
-        self.display = Display() if file is None else _display_of(address, self._stream)
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.display = _display_of(address, file, self._stream)
+        # The average rate of raw streams is that of libavformat's option, 25, whatever they state.
+        rate = context.framerate or self._stream.guessed_rate or self._stream.average_rate
         self.step = float(1 / rate) if rate else _USUAL_STEP
 
     def packets(self) -> Iterator[LivePacket]:
@@ -75,21 +80,35 @@ class Connection:
 
         Raises:
             SourceUnavailable: the connection broke, or no data came for too long.
+            MalformedStream: it is an MP4 file in a pipe, out of whose reach the pictures lie.
         """
         base = self._stream.time_base or Fraction(0)
         numerator, denominator = base.numerator, base.denominator
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    pts = packet.pts
-                    seconds = None if pts is None else pts * numerator / denominator
+                    pts, dts = packet.pts, packet.dts
                     yield LivePacket(
-                        bytes(packet), seconds, bool(packet.is_keyframe), bool(packet.is_corrupt)
+                        bytes(packet),
+                        None if pts is None else pts * numerator / denominator,
+                        bool(packet.is_keyframe),
+                        bool(packet.is_corrupt),
+                        None if dts is None else dts * numerator / denominator,
+                        not packet.is_discard,
                     )
         except av.error.FFmpegError as error:
             # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
+            if self._file is not None and _is_piped_mp4(self._file):
+                raise _not_a_video(self._address.name, self._file) from None
             if not (error.errno == errno.EIO and self._address.scheme in _HTTP):
                 raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
+
+    @property
+    def end(self) -> str:
+        """Why a pipe ended early, as a sentence; empty if it did not."""
+        if not isinstance(self._file, Pipe) or not self._file.stalled:
+            return ""
+        return f"no data came for {self._file.timeout:g} s: reading ended (a longer timeout waits longer)"
 
     def close(self) -> None:
         """Close the connection."""
@@ -113,11 +132,11 @@ def open_connection(address: Address, *, transport: Transport, timeout: float, s
         UnsupportedStream: it holds no H.264 or HEVC video.
         MalformedStream: it is no video.
     """
-    file: Any = None
+    file: ByteStream | None = None
     if address.kind == "file":
-        file = GrowingFile.open(address.target, timeout, stop)
+        file = open_bytes(address.target, timeout, stop)
     elif address.kind == "stdin":
-        file = StandardInput(timeout, stop)
+        file = standard_input(timeout, stop)
     try:
         # Errors of libavformat hold the address with its password: they are not chained.
         try:
@@ -127,7 +146,7 @@ def open_connection(address: Address, *, transport: Transport, timeout: float, s
                 options = address.options(transport, timeout)
                 container = av.open(address.target, mode="r", options=options, timeout=(timeout, timeout))
         except (av.error.FFmpegError, OSError) as error:
-            raise _refused(address, error) from None
+            raise _refused(address, error, file) from None
         try:
             return Connection(address, container, file)
         except BaseException:
@@ -139,9 +158,11 @@ def open_connection(address: Address, *, transport: Transport, timeout: float, s
         raise
 
 
-def _display_of(address: Address, stream: VideoStream) -> Display:
-    """How the pictures of a file are shown; other sources state nothing of it."""
-    return read_display(Source.of(address.target), stream) if address.kind == "file" else Display()
+def _display_of(address: Address, file: ByteStream | None, stream: VideoStream) -> Display:
+    """How the pictures of a file are shown; other sources state nothing of it, or can't be opened twice."""
+    if address.kind != "file" or isinstance(file, Pipe):
+        return Display()
+    return read_display(Source.of(address.target), stream)
 
 
 def _video(address: Address, container: InputContainer) -> VideoStream:
@@ -161,10 +182,10 @@ def _codec_name(stream: Any) -> str:
     return str(stream.type) if context is None else str(context.codec.canonical_name)
 
 
-def _refused(address: Address, error: Any) -> MotionError:
+def _refused(address: Address, error: Any, file: ByteStream | None) -> MotionError:
     """Why a source can't be opened, as an error whose message holds no password."""
-    if address.kind != "network":
-        return MalformedStream(f"{address.name}: not a video that can be read from its start")
+    if file is not None:
+        return _not_a_video(address.name, file)
     if isinstance(error, av.error.HTTPUnauthorizedError):
         return SourceUnavailable(f"{address.name}: wrong user name or password")
     if isinstance(error, av.error.HTTPForbiddenError):
@@ -181,6 +202,22 @@ def _refused(address: Address, error: Any) -> MotionError:
         return SourceUnavailable(f"{address.name}: it sends no video stream of a known kind, or none at all")
     reason = _REASONS.get(error.errno or 0) or str(error.strerror or "it can't be opened").lower()
     return SourceUnavailable(f"{address.name}: {reason}")
+
+
+def _not_a_video(name: str, file: ByteStream) -> MotionError:
+    if not file.received:
+        end = f"no data came in {file.timeout:g} s" if file.stalled else "it ended without any data"
+        return SourceUnavailable(f"{name}: {end}")
+    if _is_piped_mp4(file):
+        return MalformedStream(
+            f"{name}: of MP4 only fragments can be piped, because the index lies at the end; write it with "
+            "-movflags frag_keyframe+empty_moov, or pipe MPEG-TS"
+        )
+    return MalformedStream(f"{name}: not a video that can be read from its start")
+
+
+def _is_piped_mp4(file: ByteStream) -> bool:
+    return isinstance(file, Pipe) and file.head[4:] == b"ftyp"
 
 
 def _resolves(host: str) -> bool:

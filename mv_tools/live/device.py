@@ -12,7 +12,7 @@ import av
 import av.error
 
 from ..display import Display
-from ..errors import SourceUnavailable
+from ..errors import SourceUnavailable, UnsupportedStream
 from .address import Address
 from .connection import LivePacket
 
@@ -31,8 +31,10 @@ class EncodedDevice:
 
     Raises:
         SourceUnavailable: the device can't be opened.
+        UnsupportedStream: it gives no pictures.
     """
 
+    end: Final = ""
     codec: Final = "h264"
     extradata: Final = None
     step: Final = 0.0
@@ -44,10 +46,14 @@ class EncodedDevice:
         self._paced = address.scheme == "lavfi"
         try:
             self._container: Any = av.open(address.target, format=address.scheme, mode="r")
-            self._video = self._container.streams.video[0]
-        except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = str(getattr(error, "strerror", None) or error).lower()
-            raise SourceUnavailable(f"{address.name}: the device can't be opened ({reason})") from None
+            what = "graph" if self._paced else "device"
+            raise SourceUnavailable(f"{address.name}: the {what} can't be opened ({reason})") from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise UnsupportedStream(f"{address.name}: it gives no pictures")
+        self._video = self._container.streams.video[0]
         self._encoder: Any = None
 
     def packets(self) -> Iterator[LivePacket]:
@@ -86,6 +92,8 @@ class EncodedDevice:
         encoder: Any = av.CodecContext.create("libx264", "w")
         encoder.width, encoder.height = frame.width // 2 * 2, frame.height // 2 * 2
         encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", _TIME_BASE, rate
+        if aspect := self._video.sample_aspect_ratio:
+            encoder.sample_aspect_ratio = aspect
         encoder.gop_size, encoder.thread_count = max(1, round(rate * _GROUP_SECONDS)), 1
         encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23"}
         return encoder

@@ -71,15 +71,17 @@ class OutputOrder:
 
     Args:
         default_interval: PicOrderCnt from frame to frame while it is unknown.
+        sort_times: whether times are given out in ascending order: those of waiting frames change places.
 
     Attributes:
         interval: PicOrderCnt from frame to frame.
         late: frames left out because they came too late.
     """
 
-    def __init__(self, default_interval: int) -> None:
+    def __init__(self, default_interval: int, *, sort_times: bool = False) -> None:
         self.interval = PocInterval(default_interval)
         self.late = 0
+        self._sort_times = sort_times
         self._waiting: list[ParsedFrame] = []  # by order
         self._open: ParsedFrame | None = None  # its second field may follow
         self._last: int | None = None  # order of the frame given out last, in this sequence
@@ -125,7 +127,10 @@ class OutputOrder:
         if complete:
             frames = self._next(0)
         else:
-            frames, self._waiting = self._waiting, []
+            frames = []
+            while self._waiting:
+                frames.append(self._waiting.pop(0))
+                self._stamp(frames[-1])
             for earlier, later in pairwise(frames):
                 self.interval.limit_default(later.order - earlier.order)
         self._last = None
@@ -148,5 +153,14 @@ class OutputOrder:
             if self._last is not None:
                 self.interval.add(frame.order - self._last)
             self._last = frame.order
+            self._stamp(frame)
             frames.append(frame)
         return frames
+
+    def _stamp(self, frame: ParsedFrame) -> None:
+        """Give the next frame the earliest time of those that wait."""
+        if not self._sort_times or frame.seconds is None:
+            return
+        timed = [frame, *(other for other in self._waiting if other.seconds is not None)]
+        earliest = min(timed, key=lambda other: other.seconds or 0.0)
+        frame.seconds, earliest.seconds = earliest.seconds, frame.seconds

@@ -4,89 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event
 from typing import Any, Final, TypeAlias
 
-from ..decoder import Order
-from ..errors import MalformedStream, SourceUnavailable
-from ..motion import MotionFrame
-from .address import Address, Transport
-from .clock import Lag, SourceClock
+from ..errors import MalformedStream, SourceUnavailable, UnsupportedStream
+from .address import Address
+from .clock import SourceClock
 from .connection import LivePacket, open_connection
 from .device import EncodedDevice
+from .items import LiveItem, LiveOptions, LiveStatistics, Silence
 from .keyframes import KeyframeDecoder, LivePicture
+from .lag import Lag
 from .stream import MotionStream
 
-__all__ = ["LiveItem", "LiveOptions", "LiveReader", "LiveStatistics"]
-
-LiveItem: TypeAlias = MotionFrame | LivePicture
+__all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
-_NO_STAMPS: Final = (
-    "its pictures have no time stamps; they are taken as evenly spaced, at the stream's rate or 25 a second"
-)
+_MOST_UNSTAMPED: Final = 8  # pictures of a connection before its first time stamp of which nothing is said
+_ARRIVAL: Final = "its pictures have no time stamps: their times follow their arrival"
 _GAPS: Final = (
     "a gap in the times of its pictures is taken as lost data; later gaps are counted without a word"
 )
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
+_SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
+_MOST_FAILURES: Final = 3  # keyframes in a row that give no picture, of which nothing is said
+_NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
+_BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
 _FIRST_WAIT: Final = 0.5
+_LEAST_WAIT: Final = 0.001
 _RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveOptions:
-    """How a live source is read.
-
-    Attributes:
-        transport: "tcp" or "udp", of RTP behind RTSP.
-        timeout: seconds without an answer or data, after which a network source is reconnected, and a file or
-            standard input ends.
-        max_wait: longest time in seconds between attempts to reconnect.
-        reconnect: whether a network source is reconnected.
-        pictures: whether keyframes are decoded too.
-        max_lag: seconds that packets may come later than the fastest did; beyond, a network source or device
-            skips to the next keyframe. None: never.
-        picture_interval: seconds; keyframes sooner after the last one are not decoded.
-        order: of frames, see :class:`~mv_tools.MotionStream`.
-        deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.
-        pause: seconds to wait before the next packet where the last one had to be waited for: packets then
-            come several at a time, which costs less CPU.
-            Sources over UDP, whose packets would be lost, are read without.
-    """
-
-    transport: Transport = "tcp"
-    timeout: float = 5.0
-    max_wait: float = 30.0
-    reconnect: bool = True
-    pictures: bool = False
-    max_lag: float | None = None
-    picture_interval: float = 0.0
-    order: Order = "presentation"
-    deferred: bool = False
-    pause: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveStatistics:
-    """Counts of a live source so far.
-
-    Attributes:
-        connections: made.
-        frames: motion frames read.
-        pictures: keyframes decoded.
-        losses, skipped: see :class:`~mv_tools.StreamStatistics`.
-        dropped: frames and pictures left out because the reader was behind.
-    """
-
-    connections: int = 0
-    frames: int = 0
-    pictures: int = 0
-    losses: int = 0
-    skipped: int = 0
-    dropped: int = 0
 
 
 class LiveReader:
@@ -108,11 +57,15 @@ class LiveReader:
     def __init__(self, address: Address, options: LiveOptions, stop: Event, say: Say) -> None:
         self.address, self.options = address, options
         self._stop, self._say = stop, say
-        self._clock = SourceClock(real_time=address.kind in ("network", "device"))
+        self._clock = SourceClock(
+            real_time=address.kind in ("network", "device"), lossy=address.kind == "network"
+        )
         self.lag = Lag()
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
         self._unsaid: set[str] = set()
+        self._unstamped = 0  # pictures of the connection so far, if none had a time stamp
+        self._given: float | None = None  # when the last frame was given out; None behind Silence
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -156,8 +109,10 @@ class LiveReader:
             self._connection = self._open()
             self._counts = replace(self._counts, connections=self._counts.connections + 1)
 
-    def items(self) -> Iterator[LiveItem]:
+    def items(self) -> Iterator[LiveItem | Silence]:
         """Frames and pictures, over all connections, up to the end of a file or until `stop` is set.
+
+        A source that was read is tried again whatever it sends later: cameras that start answer anything.
 
         Raises:
             MotionError, OSError: the source can't be opened and is not tried again.
@@ -171,8 +126,9 @@ class LiveReader:
                 reason = f"{self.address.name}: the stream ended"
                 if self.address.kind == "device":
                     return
-            except (SourceUnavailable, MalformedStream) as error:
-                if not self._tries_again:
+            except (SourceUnavailable, MalformedStream, UnsupportedStream) as error:
+                again = self.statistics.frames > 0 or not isinstance(error, UnsupportedStream)
+                if not (again and self._tries_again):
                     raise
                 reason = str(error)
             finally:
@@ -182,12 +138,30 @@ class LiveReader:
             if time.monotonic() - started > _RECOVERED_AFTER:
                 wait = _FIRST_WAIT
             self._say(f"{reason}; connecting again in {wait:g} s")
-            self._stop.wait(wait)
+            yield from self._wait(wait)
             wait = min(2 * wait, self.options.max_wait)
 
     @property
     def _tries_again(self) -> bool:
-        return self.options.reconnect and self.address.kind in ("network", "device")
+        # What a graph gives does not change by trying it again.
+        return self.options.reconnect and (self.address.kind == "network" or self.address.scheme == "v4l2")
+
+    def _wait(self, seconds: float) -> Iterator[Silence]:
+        """Wait before the next attempt."""
+        limit, waited = self.options.silence, 0.0
+        if limit is not None and self._given is not None:
+            waited = min(max(self._given + limit + _LEAST_WAIT - time.monotonic(), 0.0), seconds)
+            self._stop.wait(waited)
+            yield from self._silence()
+        self._stop.wait(seconds - waited)
+
+    def _silence(self) -> Iterator[Silence]:
+        """Once, where no frame came for long."""
+        limit = self.options.silence
+        if limit is None or self._given is None or time.monotonic() < self._given + limit:
+            return
+        self._given = None
+        yield Silence()
 
     def close(self) -> None:
         """Close the connection, from the thread that reads."""
@@ -195,7 +169,7 @@ class LiveReader:
         if connection is not None:
             connection.close()
 
-    def _connected(self) -> Iterator[LiveItem]:
+    def _connected(self) -> Iterator[LiveItem | Silence]:
         connection = self._connection
         assert connection is not None
         stream: Any = MotionStream(
@@ -205,6 +179,7 @@ class LiveReader:
             display=connection.display,
             first_index=self._index,
             deferred=self.options.deferred,
+            sort_times=True,
         )
         self._stream = stream
         keyframes = None
@@ -212,17 +187,23 @@ class LiveReader:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
         self._clock.reconnect(connection.step)
-        self._unsaid = {_NO_STAMPS, _GAPS}
+        self.lag.restart()
+        self._unsaid = {_GAPS, _BEHIND, _NO_PICTURES}
+        self._unstamped = 0
         asked = time.monotonic()
         try:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
-                yield from self._packet(stream, keyframes, packet)
+                self.arrived = time.monotonic()
+                waited = self.arrived - asked > _SURELY_WAITED
+                yield from self._packet(stream, keyframes, packet, waited)
                 if self._pause and self.arrived - asked > _WAITED:
                     self._stop.wait(self._pause)
                 asked = time.monotonic()
             yield from stream.flush()
+            if connection.end:
+                self._say(f"{self.address.name}: {connection.end}")
         except SourceUnavailable:
             yield from stream.flush()
             raise
@@ -231,33 +212,66 @@ class LiveReader:
             self._index = stream.next_index
 
     def _packet(
-        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket
-    ) -> Iterator[LiveItem]:
-        self.arrived = time.monotonic()
-        seconds, jump = self._clock.seconds(packet.seconds, self.arrived)
-        if packet.seconds is None:
-            self._say_once(_NO_STAMPS)
-        else:
-            self._unsaid.discard(_NO_STAMPS)  # single pictures without any, such as second fields, are usual
-        if jump or packet.corrupt:
+        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
+    ) -> Iterator[LiveItem | Silence]:
+        if not packet.shown:
+            self._clock.begin(0.0, self.arrived)  # where the edit list begins
+            yield from stream.push(packet.data, shown=False)
+            return
+        seconds, jump = self._clock.seconds(packet.seconds, self.arrived, packet.decoding)
+        self._tell_of_stamps(packet)
+        # Only a network loses packets: elsewhere time passed, or a recording follows another.
+        if packet.corrupt or (jump and self.address.kind == "network"):
             yield from stream.mark_loss(jump or "the transport reports missing data")
-            if jump.startswith("time stamps"):
-                self._say(f"{self.address.name}: {jump}")
-            elif jump:
-                self._say_once(_GAPS)
-        self.lag.add(seconds, self.arrived)
+        if jump.startswith("time stamps"):
+            self.lag.restart()
+            self._say(f"{self.address.name}: {jump}")
+        elif jump:
+            self._say_once(_GAPS)
+        self.lag.add(seconds, self.arrived, waited=waited)
         limit = self.options.max_lag
-        if limit is not None and self.lag.of(seconds, self.arrived) > limit:
+        if limit is not None and self.lag.behind(seconds, self.arrived) > limit:
             yield from self._skip(stream)
             return
-        if keyframes is not None and packet.keyframe:
-            picture = keyframes.decode(packet.data, seconds, self.display)
-            if picture is not None:
-                self._counts = replace(self._counts, pictures=self._counts.pictures + 1)
-                yield picture
+        if keyframes is not None:
+            yield from self._picture(keyframes, packet, seconds)
         frames = stream.push(packet.data, seconds)
+        if packet.seconds is None and stream.second_field:
+            self._clock.take_back()
         self.size = stream.size
         yield from frames
+        if frames:
+            self._given = time.monotonic()
+        else:
+            yield from self._silence()
+
+    def _picture(
+        self, keyframes: KeyframeDecoder, packet: LivePacket, seconds: float
+    ) -> Iterator[LivePicture]:
+        """The picture of a keyframe, if that is known with a packet."""
+        picture = keyframes.decode(packet.data, seconds, self.display, keyframe=packet.keyframe)
+        if picture is not None:
+            self._counts = replace(self._counts, pictures=self._counts.pictures + 1)
+            yield picture
+        elif keyframes.failures >= _MOST_FAILURES:
+            self._say_once(_NO_PICTURES)
+
+    def _tell_of_stamps(self, packet: LivePacket) -> None:
+        """Say that pictures have no time stamps; the first ones of RTP have none, and second fields."""
+        if packet.seconds is not None:
+            self._unstamped = _MOST_UNSTAMPED + 1
+            return
+        self._unstamped += 1
+        if self._unstamped != _MOST_UNSTAMPED:
+            return
+        if self.address.kind == "network":
+            self._say(f"{self.address.name}: {_ARRIVAL}")
+        else:
+            rate = 1 / self._connection.step
+            self._say(
+                f"{self.address.name}: its pictures have no time stamps; they are taken as {rate:.5g} a "
+                "second, as the stream states, or 25 where it states nothing"
+            )
 
     def _say_once(self, sentence: str) -> None:
         """Say something once in a connection."""
@@ -265,7 +279,9 @@ class LiveReader:
             self._unsaid.remove(sentence)
             self._say(f"{self.address.name}: {sentence}")
 
-    def _skip(self, stream: MotionStream) -> Iterator[LiveItem]:
+    def _skip(self, stream: MotionStream) -> Iterator[LiveItem | Silence]:
         """Leave a packet out: this reader is behind."""
+        self._say_once(_BEHIND)
         self._counts = replace(self._counts, dropped=self._counts.dropped + 1)
         yield from stream.mark_loss("reading is behind the source")
+        yield from self._silence()

@@ -13,7 +13,8 @@ from typing import Any, Final, get_args
 from ..decoder import Order
 from ..errors import ArgumentError
 from .address import Address, Transport
-from .reader import LiveItem, LiveOptions, LiveReader, LiveStatistics
+from .items import LiveItem, LiveOptions, LiveStatistics
+from .reader import LiveReader
 
 __all__ = ["LiveSource", "open_live"]
 
@@ -44,6 +45,7 @@ class LiveSource:
         self._waits = address.kind != "network"
         self._queue: queue.Queue[Any] = queue.Queue(_QUEUED)
         self._dropped = 0
+        self._end: object = None  # `_END` or an error, once the items ended
         self._thread: threading.Thread | None = None
         opened: queue.Queue[BaseException | None] = queue.Queue()
         self._thread = threading.Thread(target=self._read, args=(opened,), name="mv_tools.live", daemon=True)
@@ -67,16 +69,17 @@ class LiveSource:
         return self._reader.size
 
     def __iter__(self) -> Iterator[LiveItem]:
-        while not self._stop.is_set():
+        while not self._stop.is_set() and self._end is None:
             try:
                 item = self._queue.get(timeout=_POLL)
             except queue.Empty:
                 continue
-            if item is _END:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+            if item is _END or isinstance(item, BaseException):
+                self._end = item
+            else:
+                yield item
+        if isinstance(self._end, BaseException) and not self._stop.is_set():
+            raise self._end
 
     def close(self) -> None:
         """End reading. A connection that does not answer is given up in the background."""

@@ -38,7 +38,8 @@ class StreamStatistics:
         skipped: pictures left out from a loss on, up to the next entry picture.
         before_first: pictures left out before the first entry picture.
         late: frames left out because a later one, in presentation order, was given out already.
-        hidden: pictures that the stream does not show (pic_output_flag, no_output_of_prior_pics_flag).
+        hidden: pictures that the stream does not show (pic_output_flag, no_output_of_prior_pics_flag), or
+            that were pushed as not shown.
         waiting: whether pictures are being left out now.
     """
 
@@ -83,10 +84,13 @@ class MotionStream:
             slice data no longer ends the group of pictures: the motion of the damaged frame raises
             :class:`MalformedStream`. Pictures with lost references or damaged headers are parsed at once, and
             so are all from the first one on that derives motion from others (B pictures).
+        sort_times: give the times of frames that wait for presentation order out in ascending order. Times
+            of presentation have that order; those of AVI and raw streams are of decoding order.
 
     Attributes:
         size: (width, height) of the coded picture after cropping on the right and below, in samples; None
             before the first picture.
+        second_field: whether the packet pushed last was the second field of a frame.
 
     Raises:
         ArgumentError: another codec or order.
@@ -110,6 +114,7 @@ class MotionStream:
         display: Display | None = None,
         first_index: int = 0,
         deferred: bool = False,
+        sort_times: bool = False,
     ) -> None:
         if codec not in NATIVE_CODECS:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
@@ -118,22 +123,27 @@ class MotionStream:
         self._presentation = order == "presentation"
         self._parser = _parser(codec, extradata, deferred)
         self._gate = EntryGate(hevc=codec == "hevc")
-        self._order = OutputOrder(_DEFAULT_INTERVAL[codec])
+        self._order = OutputOrder(_DEFAULT_INTERVAL[codec], sort_times=sort_times)
         self._frame: ParsedFrame | None = None  # its second field may follow
         self._period: int | None = None
         self._numbered = NumberedFrames(display or Display(), self._order.interval, first_index)
         self._first = first_index
         self.size: tuple[int, int] | None = None
+        self.second_field = False
         self._ended = self._seen = False
         self._packets = self._presented = self._hidden = 0
         self._decoded = first_index
 
-    def push(self, packet: bytes, pts_seconds: float | None = None) -> list[MotionFrame]:
+    def push(
+        self, packet: bytes, pts_seconds: float | None = None, *, shown: bool = True
+    ) -> list[MotionFrame]:
         """Take the next packet in decoding order; return the frames that are now known.
 
         Args:
             packet: an access unit, or one field of a frame.
-            pts_seconds: presentation time, which its frame gets.
+            pts_seconds: presentation time, which its frame gets; with `sort_times`, also one of decoding.
+            shown: whether the frame is given out; others only serve those that refer to them, as pictures
+                that an edit list leaves out.
 
         Raises:
             UnsupportedStream: the stream uses an unsupported feature and no picture of it was readable.
@@ -155,7 +165,7 @@ class MotionStream:
         frames: list[MotionFrame] = []
         for picture in pictures:
             self._seen = True
-            frames += self._add(picture, pts_seconds)
+            frames += self._add(picture, pts_seconds, shown=shown)
         error_text = self._parser.take_error()
         if error_text is not None and not any(picture.damage for picture in pictures):
             frames += self._lose(error_text)
@@ -222,9 +232,10 @@ class MotionStream:
             notes.append(f"{counts.late} frames left out because they came after later ones were given out")
         return notes
 
-    def _add(self, picture: Picture, seconds: float | None) -> list[MotionFrame]:
+    def _add(self, picture: Picture, seconds: float | None, *, shown: bool = True) -> list[MotionFrame]:
         """Add the next picture in decoding order."""
         info = picture.info
+        self.second_field = info.second_field
         interruptions = self._gate.interruptions
         admitted = self._gate.admit(picture, info)
         lost = self._gate.interruptions > interruptions
@@ -247,7 +258,7 @@ class MotionStream:
                 self._hidden += self._order.discard()
             frames += self._end_sequence()
         self._period = info.period
-        frame = ParsedFrame(info.frame, seconds)
+        frame = ParsedFrame(info.frame, seconds, shown=shown)
         frames += self._take(frame, picture, info)
         self._frame = frame if frame.may_continue else None
         return frames + self._output(self._order.add(frame, limit=limit, coded=coded))
@@ -255,9 +266,10 @@ class MotionStream:
     def _take(self, frame: ParsedFrame, picture: Picture, info: PictureInfo) -> list[MotionFrame]:
         """Make a picture part of its frame; in decoding order it is given out."""
         parsed = ParsedPicture(picture, info, self._decoded)
-        self._decoded += 1
         frame.pictures.append(parsed)
-        if self._presentation:
+        self._decoded += frame.shown
+        self._hidden += not frame.shown
+        if self._presentation or not frame.shown:
             return []
         self._numbered.add(frame, [parsed])
         return self._release()
@@ -267,7 +279,8 @@ class MotionStream:
         self._presented += len(in_order)
         if self._presentation:
             for frame in in_order:
-                self._numbered.add(frame, frame.in_order)
+                if frame.shown:
+                    self._numbered.add(frame, frame.in_order)
         return self._release()
 
     def _release(self) -> list[MotionFrame]:

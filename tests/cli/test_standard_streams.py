@@ -85,8 +85,8 @@ def test_characters_that_stdout_cannot_encode_are_escaped(clip: Path, tmp_path: 
 def test_standard_input_that_is_closed_is_no_stream() -> None:
     program = (
         "import threading; from mv_tools.errors import SourceUnavailable\n"
-        "from mv_tools.live.byte_stream import StandardInput\n"
-        "try: StandardInput(1.0, threading.Event())\n"
+        "from mv_tools.live.byte_stream import standard_input\n"
+        "try: standard_input(1.0, threading.Event())\n"
         "except SourceUnavailable as error: print(error)"
     )
     words = shlex.join([sys.executable, "-c", program])

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,9 @@ from mv_tools import (
 )
 from mv_tools.live import reader
 from mv_tools.live.address import Address
-from mv_tools.live.clock import Lag, SourceClock
+from mv_tools.live.reader import LiveReader
 
-from support.clips import H264, annex_b, encode, panning
+from support.clips import H264, encode, panning
 from support.display import ORIENTATIONS, turned
 from support.live import free_port, http_server, require_gstreamer, rtsp_server
 from support.stream import same_motion
@@ -94,6 +94,26 @@ def test_standard_input(ts: Path) -> None:
         [sys.executable, "-c", code], input=ts.read_bytes(), capture_output=True, check=True
     )
     assert int(done.stdout) == 25
+
+
+def test_what_ended_stays_ended(ts: Path) -> None:
+    """Iterating again gives no frames."""
+    with open_live(str(ts), timeout=0.1) as source:
+        assert len(list(source)) == 25
+        assert list(source) == []
+
+
+def test_an_error_at_the_end_is_raised_each_time(ts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(reader: LiveReader) -> Iterator[Any]:
+        reader.close()
+        raise SourceUnavailable("gone")
+        yield
+
+    monkeypatch.setattr(LiveReader, "items", broken)
+    with open_live(str(ts), timeout=0.1) as source:
+        for _ in range(2):
+            with pytest.raises(SourceUnavailable, match="gone"):
+                list(source)
 
 
 def test_http_with_pictures(ts: Path) -> None:
@@ -265,60 +285,23 @@ def test_addresses_are_shown_without_secrets() -> None:
     assert Address.parse("C:/a.ts").kind == "file"
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["rtsp://user:12/{}@cam/s", "rtsp://user:{}#x@cam/s", "rtsp://user:12?{}@cam/s", "rtsp://u:a@b/{}@cam/s"],
+)
+def test_a_password_that_is_not_escaped_is_refused_and_not_printed(url: str) -> None:
+    """Its part before the first / ? or # would be taken for the host and port, and the rest for the path."""
+    with pytest.raises(ArgumentError, match="write / as %2F") as raised:
+        Address.parse(url.format(SECRET))
+    assert SECRET not in str(raised.value)
+    assert "cam" not in str(raised.value)
+
+
 def test_an_address_without_a_server_is_no_absent_file() -> None:
     with pytest.raises(OSError, match="can't be reached") as raised:
         MotionDecoder("http://127.0.0.1:1/a.ts")
     assert not isinstance(raised.value, FileNotFoundError)
     assert mv_tools.source.FORMATS.find("hls") < 0
-
-
-def test_the_clock_goes_on() -> None:
-    clock = SourceClock()
-    times = [clock.seconds(100 + i / 25, i / 25)[0] for i in range(50)]
-    assert times[:2] == pytest.approx([0.0, 0.04])
-    back, jump = clock.seconds(3.0, 2.0)  # the camera's clock was set
-    assert (back, jump) == (pytest.approx(2.0), "time stamps jump back by 99.0 s")
-    assert clock.seconds(3.04, 2.04) == (pytest.approx(2.04), "")
-    assert clock.seconds(3.44, 2.44)[1] == "no picture for 0.40 s"
-    assert clock.seconds(3.40, 2.45) == (pytest.approx(2.40), "")  # reordered pictures are no jump
-    clock.reconnect()
-    assert clock.seconds(500.0, 10.0) == (pytest.approx(10.0), "")
-    assert clock.seconds(None, 10.04) == (pytest.approx(10.04), "")
-    live = SourceClock(real_time=True)
-    for i in range(20):
-        live.seconds(i / 25, i / 25)
-    assert live.seconds(5.0, 0.8) == (pytest.approx(0.8), "time stamps jump forward by 4.2 s")
-    assert live.seconds(9.0, 4.8)[0] == pytest.approx(4.8)  # the source was silent
-    forward, jump = clock.seconds(900.0, 11.0)
-    assert (forward, jump) == (pytest.approx(11.0, abs=0.1), "time stamps jump forward by 400.0 s")
-
-
-@pytest.mark.parametrize("slower", [2, 5, 8, 12.5])
-def test_a_lower_frame_rate_is_learned(slower: float) -> None:
-    """As of cameras in the dark: one loss at most, at the change."""
-    clock = SourceClock()
-    for i in range(50):
-        clock.seconds(i / 25, i / 25)
-    jumps = [clock.seconds(time, time)[1] for time in (2 + i * slower / 25 for i in range(1, 40))]
-    assert sum(map(bool, jumps)) == (slower > 4.5)
-    assert not any(jumps[1:])
-
-
-def test_single_gaps_are_losses_each_time() -> None:
-    clock, time, losses = SourceClock(), 0.0, 0
-    for i in range(400):
-        time += 10 / 25 if i % 40 == 39 else 1 / 25
-        losses += bool(clock.seconds(time, time)[1])
-    assert losses == 10
-
-
-@pytest.mark.parametrize("bframes", ["0", "2"])
-def test_a_stream_without_time_stamps_has_those_of_its_frame_rate(tmp_path: Path, bframes: str) -> None:
-    path = annex_b(encode(tmp_path / "x.mp4", panning(40), **(H264 | {"bf": bframes})))
-    with open_live(str(path), timeout=0.3) as source:
-        times = [frame.pts_seconds for frame in source]
-    assert len(times) == 40
-    assert sorted(times) == pytest.approx([i / 25 for i in range(40)])
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -328,16 +311,6 @@ def test_turned_recordings_are_shown_upright(tmp_path: Path, orientation: Orient
         live = {frame.index: flow(frame) for frame in source}
     for frame in MotionDecoder(path):
         assert np.array_equal(live[frame.index], flow(frame))
-
-
-def test_lag_is_measured_against_the_fastest() -> None:
-    lag = Lag()
-    for i in range(100):
-        lag.add(i / 10, 50 + i / 10)
-    assert lag.of(9.9, 59.9 + 1.5) == pytest.approx(1.5)
-    for i in range(100, 36_000):  # a camera whose clock is slow by 200 parts per million
-        lag.add(i / 10 * (1 - 2e-4), 50 + i / 10)
-    assert lag.of(3599.9 * (1 - 2e-4), 50 + 3599.9) < 0.1
 
 
 @pytest.mark.slow

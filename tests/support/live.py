@@ -1,4 +1,4 @@
-"""Live sources on 127.0.0.1: servers of MPEG-TS over HTTP and of RTSP."""
+"""Live sources on 127.0.0.1: servers of MPEG-TS over HTTP and of RTSP; connections that are made up."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event
+from typing import Any
 
+import av
 import pytest
 
-__all__ = ["free_port", "http_server", "require_gstreamer", "require_mosquitto", "rtsp_server"]
+from mv_tools.display import Display
+from mv_tools.live import reader
+from mv_tools.live.address import Address
+from mv_tools.live.connection import LivePacket
+from mv_tools.live.items import LiveOptions
+from mv_tools.live.reader import LiveReader
+
+__all__ = [
+    "ScriptedSource",
+    "free_port",
+    "http_server",
+    "require_gstreamer",
+    "require_mosquitto",
+    "rtsp_server",
+]
 
 _PYTHON = "/usr/bin/python3"  # Debian's, for which gi is packaged
 _CHECK = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
@@ -91,3 +109,75 @@ def require_mosquitto() -> str:
     if found is None:
         pytest.skip("mosquitto is not installed: apt-get install mosquitto")
     return found
+
+
+class ScriptedSource:
+    """Connections that are made up: packets with the seconds that pass before each comes, by a clock of its own.
+
+    Args:
+        clip: an MP4 file of H.264, whose packets are sent.
+    """
+
+    def __init__(self, clip: Path) -> None:
+        with av.open(str(clip)) as container:
+            video = container.streams.video[0]
+            self.extradata = bytes(video.codec_context.extradata or b"")
+            self.packets = [
+                LivePacket(bytes(packet), float(packet.pts * video.time_base), packet.is_keyframe, False)
+                for packet in container.demux(video)
+                if packet.size and packet.pts is not None
+            ]
+        self.now = 1000.0
+        self.said: list[str] = []
+
+    def reader(
+        self,
+        connections: Sequence[Iterable[tuple[float, LivePacket | Exception]]],
+        monkeypatch: pytest.MonkeyPatch,
+        options: LiveOptions,
+    ) -> LiveReader:
+        """Reads the connections one after the other, and ends behind the last one."""
+        stop, left = Event(), list(connections)
+        options = replace(options, pause=0.0)  # the script has all times
+        source = LiveReader(Address.parse("http://camera/x"), options, stop, self.said.append)
+
+        def opened() -> Any:
+            return _Scripted(self, left.pop(0), stop if not left else None)
+
+        monkeypatch.setattr(reader, "time", self)
+        monkeypatch.setattr(source, "_open", opened)
+        monkeypatch.setattr(stop, "wait", self.pass_time)
+        return source
+
+    def monotonic(self) -> float:
+        """In place of `time.monotonic`."""
+        return self.now
+
+    def time(self) -> float:
+        """In place of `time.time`."""
+        return self.now + 1e9
+
+    def pass_time(self, seconds: float) -> bool:
+        """In place of waiting."""
+        self.now += seconds
+        return False
+
+
+class _Scripted:
+    """One of the connections."""
+
+    codec, display, step, end = "h264", Display(), 0.04, ""
+
+    def __init__(self, source: ScriptedSource, script: Any, stop: Event | None) -> None:
+        self.extradata, self._source, self._script, self._stop = source.extradata, source, script, stop
+
+    def packets(self) -> Iterator[LivePacket]:
+        for seconds, packet in self._script:
+            self._source.now += seconds
+            if isinstance(packet, Exception):
+                raise packet
+            yield packet
+
+    def close(self) -> None:
+        if self._stop is not None:
+            self._stop.set()

@@ -26,7 +26,7 @@ from moclip_lite.results.calibration import Calibration
 from moclip_lite.timeline.model import WindowScore
 from moclip_lite.timeline.segments import join_windows
 from moclip_lite.watch.events import Event, EventJoiner
-from moclip_lite.watch.mqtt import Mqtt
+from moclip_lite.watch.mqtt import Mqtt, topic_level
 from moclip_lite.watch.run import Watch, named_sources
 from moclip_lite.watch.settings import WatchSettings
 from moclip_lite.watch.sinks import Background, Command, JsonLines
@@ -81,6 +81,7 @@ def test_events_of_a_file(video: Path) -> None:
         assert (event.start, event.end) == pytest.approx((start, start + 1.6), abs=0.4)  # half a window
         assert event.camera == "door"
         assert event.score > 0.4
+        assert event.time is None  # a file may have been recorded at any time
     assert "door: 4.8 s" in watch.summary()[0]
 
 
@@ -309,11 +310,27 @@ def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
     text = (tmp_path / "out").read_text(encoding="utf-8")
     assert text.startswith(repr(["a b; rm -rf {camera}", "$(touch x); `y` at 0.0"]))
     assert json.loads(text[text.index("]") + 1 :])["label"] == evil.label
-    for bad, message in (("", "no program"), ("'", "quotation"), ("x {nothing}", "unknown field")):
+    Command(
+        f"{sys.executable} -c \"{code}\" '{tmp_path}/out' '{{score:.2f}}' '{{{{\"a\":1}}}}'", said.append
+    ).put(EVENT)
+    assert (tmp_path / "out").read_text(encoding="utf-8").startswith(repr(["0.90", '{"a":1}']))
+    for bad, message in (
+        ("", "no program"),
+        ("'", "quotation"),
+        ("true {nothing}", "unknown field"),
+        ("true {label:.2f}", "unknown field or format"),
+        ("""true '{"a": 1}'""", "braces twice"),
+        ("/no/such/program", "there is no program '/no/such/program'"),
+    ):
         with pytest.raises(ArgumentError, match=message):
             Command(bad, said.append)
     assert said == []
-    Command("/no/such/program", said.append).put(EVENT)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    command = Command(str(program), said.append)
+    program.unlink()
+    command.put(EVENT)
     Command(f"{sys.executable} -c 'raise SystemExit(3)'", said.append).put(EVENT)
     assert "no such file" in said[0]
     assert "exit code 3" in said[1]
@@ -350,6 +367,13 @@ def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
             Mqtt(url)
     with pytest.raises(ArgumentError, match="wildcard"):
         Mqtt("mqtt://h/a/%23")
+    for url in ("mqtt://h/a?b", "mqtt://h/a#b"):
+        with pytest.raises(ArgumentError, match="goes on behind the topic"):
+            Mqtt(url)
+    for url in ("mqtt://user:s3/cret@h/x", "mqtt://user:s3#cret@h/x"):
+        with pytest.raises(ArgumentError, match="write / as %2F") as raised:
+            Mqtt(url)
+        assert "cret" not in str(raised.value)
     with pytest.raises(SourceUnavailable, match="refused") as raised:
         Mqtt(f"mqtt://user:s3cret@127.0.0.1:{free_port()}/x")
     assert "s3cret" not in str(raised.value)
@@ -408,6 +432,14 @@ def test_mqtt(tmp_path: Path) -> None:
         until(lambda: bool(received))
         sink.close()
     assert received == {("cams/door/action", "left"): 1}
+
+
+def test_no_two_cameras_have_one_topic() -> None:
+    names = ["a/b", "a_b", "a+b", "a#b", "a%2Fb", "rtsp://h/s", "rtsp://h/s#2"]
+    levels = [topic_level(name) for name in names]
+    assert len(set(levels)) == len(names)
+    assert levels[1] == "a_b"
+    assert not any(set(level) & set("/+#") for level in levels)
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""Reading over connections that are made up: what is skipped, and what follows a break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mv_tools import MotionFrame, SourceUnavailable, UnsupportedStream
+from mv_tools.live.items import LiveOptions, Silence
+
+from support.live import ScriptedSource
+
+
+@pytest.fixture
+def source(make_clip: Callable[..., Path]) -> ScriptedSource:
+    """Two seconds, with a keyframe every eight pictures."""
+    return ScriptedSource(make_clip("a.mp4", frames=50, g="8", bf="0"))
+
+
+def frames_of(items: object) -> list[MotionFrame]:
+    return [item for item in items if isinstance(item, MotionFrame)]  # type: ignore[attr-defined]
+
+
+def test_a_source_that_goes_on_late_is_read(source: ScriptedSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still for 4.5 s: nothing newer can be had, so nothing is skipped."""
+    script = [(0.04, packet) for packet in source.packets]
+    script[20] = 4.54, script[20][1]
+    reader = source.reader([script], monkeypatch, LiveOptions(max_lag=1.0))
+    assert len(frames_of(reader.items())) == 50
+    assert reader.statistics.dropped == 0
+
+
+def test_a_break_behind_a_stall_leaves_no_lag(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second connection sends what it has kept, without a wait."""
+    stalled = [(4.5 if i == 20 else 0.0, packet) for i, packet in enumerate(source.packets[:30])]
+    reader = source.reader(
+        [stalled, [(0.0, packet) for packet in source.packets]], monkeypatch, LiveOptions(max_lag=1.0)
+    )
+    frames = frames_of(reader.items())
+    assert len(frames) == 80
+    assert reader.statistics.dropped == 0
+    assert reader.lag.of(frames[-1].pts_seconds or 0.0, source.now) == pytest.approx(0.0, abs=0.01)
+
+
+def test_packets_are_skipped_where_the_reader_is_behind_and_that_is_said_once(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes the frames needs two seconds for one of them, twice."""
+    reader = source.reader(
+        [[(0.0, packet) for packet in source.packets]], monkeypatch, LiveOptions(max_lag=1.0)
+    )
+    for number, _ in enumerate(reader.items()):
+        if number in (5, 12):
+            source.now += 2.0
+    assert reader.statistics.dropped > 20
+    assert sum("reading is behind" in text for text in source.said) == 1
+
+
+def test_a_camera_that_was_read_may_answer_anything(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that starts anew; the first answer of another kind is an error."""
+    script = [(0.04, packet) for packet in source.packets]
+    other = [(0.0, UnsupportedStream("no H.264"))]
+    reader = source.reader([script, other, script], monkeypatch, LiveOptions())
+    assert len(frames_of(reader.items())) == 100
+    assert any("no H.264; connecting again" in text for text in source.said)
+    with pytest.raises(UnsupportedStream):
+        list(source.reader([other, script], monkeypatch, LiveOptions()).items())
+
+
+def test_silence_is_told_once(source: ScriptedSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [(0.04, packet) for packet in source.packets]
+    dead = [(0.0, SourceUnavailable("dead"))]
+    reader = source.reader([script, dead, dead, dead, script], monkeypatch, LiveOptions(silence=1.2))
+    items = [(isinstance(item, Silence), source.now) for item in reader.items()]
+    assert [silent for silent, _ in items] == [False] * 50 + [True] + [False] * 50
+    assert items[50][1] - items[49][1] == pytest.approx(1.2, abs=0.01)
