@@ -130,6 +130,35 @@ def test_a_bad_file_does_not_stop_indexing(
     assert (result["videos"], len(result["failures"])) == (1, 1)
 
 
+def test_a_video_that_is_replaced_while_it_is_indexed_is_left_out(
+    folder: Path, encoder: VideoTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors are kept under the digest of the content that they were made of, and of no other."""
+    read, other = VideoTextEncoder.read, tmp_path / "other.mp4"
+    shutil.copy(folder / "one.mp4", other)
+
+    def replacing(self: VideoTextEncoder, path: Path, *stretch: int) -> Any:
+        if path.name == "one.mp4":
+            shutil.copy(other, folder / "pan.mp4")
+        return read(self, path, *stretch)
+
+    monkeypatch.setattr(VideoTextEncoder, "read", replacing)
+    index = index_of(folder, encoder, tmp_path / "cache")
+    assert [video.path for video in index.videos] == ["one.mp4", "sub/scenes.mp4"]
+    reasons = {failure.name: failure.reason for failure in index.failures}
+    assert "was changed while it was read" in reasons["pan.mp4"]
+    monkeypatch.setattr(VideoTextEncoder, "read", read)
+    again = index_of(folder, encoder, tmp_path / "cache")
+    fresh = index_of(folder, encoder, tmp_path / "fresh")
+    np.testing.assert_array_equal(again.vectors, fresh.vectors)
+
+    shutil.copy(folder / "sub" / "scenes.mp4", folder / "pan.mp4")
+    pairs = [Pair(folder / name, (name,), 0) for name in ("one.mp4", "pan.mp4")]
+    monkeypatch.setattr(VideoTextEncoder, "read", replacing)
+    result = evaluate_retrieval(pairs, encoder, FeatureCache(tmp_path / "cache"), Silent())
+    assert [Path(failure["name"]).name for failure in result["failures"]] == ["pan.mp4"]
+
+
 def test_each_unreadable_file_is_reported(
     folder: Path, encoder: VideoTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
