@@ -180,7 +180,10 @@ def _pairs(source: Path, root: Path | None, prompts: Path | None, reporter: Cons
     dataset = load_folder(source)
     for note in (*dataset.notes, *spelling_notes(dataset)):
         reporter.warn(note)
-    return class_pairs(dataset.clips, read_prompts(prompts).check(dataset.labels))
+    sentences = read_prompts(prompts).check(dataset.labels)
+    for note in sentences.shared_notes(dataset.labels):
+        reporter.warn(note)
+    return class_pairs(dataset.clips, sentences)
 
 
 def retrieval(

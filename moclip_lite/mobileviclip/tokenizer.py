@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mv_tools import ArgumentError
 
+from ..storage.names import is_blank
 from .config import CONTEXT
 
 __all__ = ["tokenize"]
@@ -29,7 +30,7 @@ def tokenize(texts: Sequence[str]) -> Tensor:
     if not texts:
         raise ArgumentError("there is no text to encode")
     for number, text in enumerate(texts, start=1):
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or is_blank(text):
             raise ArgumentError(f"text {number} of {len(texts)} is empty; say what to look for")
     tokenizer = _tokenizer()
     rows = torch.zeros(len(texts), CONTEXT, dtype=torch.int64)

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import Failure, stamped_contents
+from ..datasets.prompts import normalize_caption
 from ..errors import DataError
 from ..mobileviclip.encoder import VideoTextEncoder
-from ..mobileviclip.training.duplicates import count_duplicates, normalize_caption
+from ..mobileviclip.training.duplicates import count_duplicates
 from ..mobileviclip.training.pairs import Pair
 from ..progress import Reporter
 from ..storage.cache import FeatureCache

@@ -1,12 +1,13 @@
-"""Forms of file names that can be stored as text and shown on a terminal."""
+"""Forms of file names that can be stored as text and shown on a terminal, and texts that show nothing."""
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from typing import Final
 
-__all__ = ["printable", "valid_unicode"]
+__all__ = ["is_blank", "printable", "valid_unicode"]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -30,3 +31,9 @@ def printable(name: str) -> str:
     return _CONTROLS.sub(
         lambda match: match.group().encode("unicode_escape").decode("ascii"), valid_unicode(name)
     )
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text, in which HTML's names of characters stand for these, shows nothing."""
+    shown = html.unescape(html.unescape(text))  # as tokenizers do
+    return not any(character.isprintable() and not character.isspace() for character in shown)

@@ -136,6 +136,16 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_pairs(tmp_path / "t.parquet")
 
 
+def test_classes_that_share_a_caption_are_one_group(tmp_path: Path) -> None:
+    labels = ["ApplyMakeup", "Dive", "apply_makeup", "Jog", "Sprint"]
+    clips = [Clip(tmp_path / label, label, label) for label in labels]
+    prompts = Prompts(("a {}.",), {"Jog": ("jog", "run"), "Sprint": ("sprint", "Run")})
+    makeup, dive, same, jog, sprint = (pair.group for pair in class_pairs(clips, prompts))
+    assert makeup == same
+    assert jog == sprint
+    assert len({makeup, dive, jog}) == 3
+
+
 def test_class_captions_with_sides_are_not_mirrored(clip: Path) -> None:
     clips = [Clip(clip, "a", "MoveLeft"), Clip(clip, "b", "Jump")]
     pairs = class_pairs(clips, Prompts(("a video of {}.", "{}")))

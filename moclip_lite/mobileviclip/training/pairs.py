@@ -35,9 +35,16 @@ class Pair:
 
 
 def class_pairs(clips: Sequence[Clip], prompts: Prompts) -> list[Pair]:
-    """Pairs of a data set with class labels: a clip's captions are its class name in every prompt."""
+    """Pairs of a data set with class labels: a clip's captions are its class name in every prompt.
+
+    Classes that share a caption are one group.
+    """
     labels = sorted({clip.label for clip in clips})
-    return [Pair(clip.path, tuple(prompts.sentences(clip.label)), labels.index(clip.label)) for clip in clips]
+    group = {label: number for number, label in enumerate(labels)}
+    for alike in prompts.shared(labels).values():
+        joined = {group[label] for label in alike}
+        group = {label: min(joined) if number in joined else number for label, number in group.items()}
+    return [Pair(clip.path, tuple(prompts.sentences(clip.label)), group[clip.label]) for clip in clips]
 
 
 class FilePairs:
