@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError
 from ..storage.digest import digest_bytes
 from ..training.checkpoint import weights_digest
 from .frames import read_clip
@@ -22,6 +23,7 @@ from .weights import RANDOM, TAGS, create_mobileviclip
 __all__ = ["ModelSpec", "VideoTextEncoder", "create_model", "located"]
 
 Vectors = npt.NDArray[np.float32]
+_MAX_ERROR: Final = 1e-3  # of the length of a vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,12 @@ class VideoTextEncoder:
 
     @torch.inference_mode()
     def encode_clips(self, clips: Tensor) -> Vectors:
-        """Encode clips: float32 [B, T, 3, S, S] -> float32 [B, D], of length 1."""
-        return _array(self.model.encode_video(clips.to(self.device), normalize=True))
+        """Encode clips: float32 [B, T, 3, S, S] -> float32 [B, D], of length 1.
+
+        Raises:
+            CheckpointError: the model gives no such vectors.
+        """
+        return self._units(self.model.encode_video(clips.to(self.device), normalize=True))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str], batch: int = 64) -> Vectors:
@@ -111,12 +117,18 @@ class VideoTextEncoder:
 
         Raises:
             ValueError: an empty text, or no text.
+            CheckpointError: the model gives no such vectors.
         """
         tokens = self.model.tokenize(texts).to(self.device)
         return np.concatenate(
-            [_array(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
+            [self._units(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
         )
 
-
-def _array(value: Any) -> Vectors:
-    return np.asarray(value.float().cpu().numpy(), np.float32)
+    def _units(self, value: Tensor) -> Vectors:
+        """Vectors as an array, checked: what is not of length 1 is never kept."""
+        vectors = np.asarray(value.float().cpu().numpy(), np.float32)
+        if not (np.abs(np.linalg.norm(vectors, axis=-1) - 1) < _MAX_ERROR).all():  # False for NaN
+            raise CheckpointError(
+                f"{self.describe()}: its vectors are not finite, or 0; the weights can't be used, take others"
+            )
+        return vectors

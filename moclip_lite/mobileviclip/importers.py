@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
-from ..storage.files import read_tensors
+from ..training.foreign import read_safetensors
 from .config import IMAGENET
 from .layouts import EMBEDDING, Layout, find_layout, translate_names
-from .model import MobileViCLIP
+from .model import MobileViCLIP, flaw_of
 
 __all__ = ["ImportReport", "import_checkpoint", "read_state"]
 
@@ -67,8 +67,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     if path.suffix == ".safetensors":
-        arrays, _ = read_tensors(path)
-        return {name: torch.from_numpy(value) for name, value in arrays.items()}
+        return read_safetensors(path)[0]
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean the same to the user
@@ -244,6 +243,6 @@ def _converted(path: Path, name: str, value: Tensor, place: Tensor, model: Mobil
             f"with {model.config.num_frames} frames: "
             f"{name!r} has shape {list(value.shape)}, needed is {list(place.shape)}"
         )
-    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-        raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+    if flaw := flaw_of(name, value):
+        raise CheckpointError(f"{path}: {name!r} holds {flaw}")
     return value.reshape(place.shape).to(place.dtype).contiguous()

@@ -22,6 +22,7 @@ from mv_tools.urls import url_of
 
 from ..errors import CacheUnavailable, CheckpointError, ConfigError
 from .local_file import local_path
+from .tensor_types import MAX_HEADER, header_size, unread_type
 
 __all__ = [
     "atomic_path",
@@ -233,7 +234,9 @@ def parse_tensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, s
         arrays = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         return arrays, dict(header.get("__metadata__", {}))
-    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        if unread := unread_type(data):
+            raise CheckpointError(unread) from error
         raise CheckpointError(f"damaged or not a safetensors file: {error}") from error
 
 
@@ -263,5 +266,12 @@ def _open_tensors(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
-    except (SafetensorError, ValueError, TypeError) as error:
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        with path.open("rb") as file:
+            beginning = file.read(8)
+            unread = unread_type(beginning + file.read(min(header_size(beginning), MAX_HEADER)))
+        if unread:
+            raise CheckpointError(f"{path}: {unread}") from error
+        if isinstance(error, AttributeError):  # of whoever reads the tensors
+            raise
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
