@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from ..storage.digest import digest_bytes
 from ..training.checkpoint import weights_digest
 from .frames import read_clip
 from .model import MobileViCLIP
+from .tokenizer import tokenize
 from .weights import RANDOM, TAGS, create_mobileviclip
 
 __all__ = ["ModelSpec", "VideoTextEncoder", "create_model", "located"]
@@ -112,14 +113,21 @@ class VideoTextEncoder:
         return self._units(self.model.encode_video(clips.to(self.device), normalize=True))
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str], batch: int = 64) -> Vectors:
+    def encode_texts(
+        self, texts: Sequence[str], batch: int = 64, warn: Callable[[str], None] | None = None
+    ) -> Vectors:
         """Encode N texts as float32 [N, D], of length 1.
+
+        Args:
+            texts: the texts.
+            batch: texts at once.
+            warn: told of each text that is too long and cut; by default a warning is logged.
 
         Raises:
             ValueError: an empty text, or no text.
             CheckpointError: the model gives no such vectors.
         """
-        tokens = self.model.tokenize(texts).to(self.device)
+        tokens = (tokenize(texts) if warn is None else tokenize(texts, warn)).to(self.device)
         return np.concatenate(
             [self._units(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,8 +20,12 @@ __all__ = ["tokenize"]
 log = logging.getLogger("moclip.text")
 
 
-def tokenize(texts: Sequence[str]) -> Tensor:
-    """Encode texts as int64 [N, 77]; longer texts are cut, with a warning.
+def tokenize(texts: Sequence[str], warn: Callable[[str], None] = log.warning) -> Tensor:
+    """Encode texts as int64 [N, 77]; longer texts are cut.
+
+    Args:
+        texts: the texts.
+        warn: told of each text that is cut.
 
     Raises:
         ValueError: an empty text, or no text.
@@ -38,7 +42,7 @@ def tokenize(texts: Sequence[str]) -> Tensor:
         tokens = tokenizer.encode(text)
         if len(tokens) > CONTEXT - 2:
             beginning = text.strip()[:40]
-            log.warning("the text %r... has %d tokens; cut to %d", beginning, len(tokens), CONTEXT - 2)
+            warn(f"the text {beginning!r}... has {len(tokens)} tokens; cut to {CONTEXT - 2}")
         tokens = [tokenizer.sot_token_id, *tokens[: CONTEXT - 2], tokenizer.eot_token_id]
         row[: len(tokens)] = torch.tensor(tokens)
     return rows

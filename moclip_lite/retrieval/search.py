@@ -56,7 +56,8 @@ def search(
         ValueError: an empty text.
     """
     index.check_model(encoder)
-    queries = encoder.encode_texts(texts)
+    warnings: list[str] = []
+    queries = encoder.encode_texts(texts, warn=warnings.append)
     states = [video.state(index.root) for video in index.videos]
     usable = np.flatnonzero(np.array([state != "gone" for state in states])[index.video_of])
     if not len(usable):
@@ -68,7 +69,7 @@ def search(
         for row in zip(scores, places, strict=True)
     ]
     counts = Counter(states)
-    warnings = [
+    warnings += [
         f"{counts[state]} of {len(states)} videos {text} since they were indexed"
         for state, text in (("gone", "are gone"), ("changed", "have changed"))
         if counts[state]

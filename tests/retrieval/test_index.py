@@ -72,6 +72,10 @@ def test_missing_and_changed_videos_are_reported(
         "1 of 3 videos are gone since they were indexed",
         "1 of 3 videos have changed since they were indexed",
     ]
+    _, (cut, *others) = search(index, encoder, ["word " * 80], 1)
+    assert cut.startswith("the text 'word word")
+    assert cut.endswith("has 80 tokens; cut to 75")
+    assert others == warnings
     for video in index.videos:
         (folder / video.path).unlink(missing_ok=True)
     with pytest.raises(DataError, match="all 3 videos"):
