@@ -194,6 +194,7 @@ def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_
 
     paths, refused = files_of(files)
     session.encoder.require_text()
+    session.prompts.check(names).refuse_shared(names)
     _ = session.encoder.lazy.encoder  # an unavailable model is refused before the first file
     answers = []
     for path in paths:

@@ -19,7 +19,7 @@ from .config import MobileViClipConfig
 from .importers import import_checkpoint
 from .model import MobileViCLIP, build, flaw_of, variant
 
-__all__ = ["RANDOM", "TAGS", "create_mobileviclip", "load_model", "save_model"]
+__all__ = ["RANDOM", "TAGS", "create_mobileviclip", "is_ours", "load_model", "save_model"]
 
 _FORMAT: Final = "mobileviclip-1"
 RANDOM: Final = "none"
@@ -139,7 +139,7 @@ def create_mobileviclip(
     if pretrained is None:
         return build(config, seed)
     path = Path(pretrained).expanduser()
-    if _is_ours(path):
+    if is_ours(path):
         return _checked(path, load_model(path), config)
     model = build(config, seed)
     if str(pretrained) in TAGS:
@@ -152,7 +152,12 @@ def create_mobileviclip(
     return model
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a file is one of :func:`save_model`.
+
+    Raises:
+        CheckpointError: a damaged safetensors file.
+    """
     if path.suffix != ".safetensors" or not path.is_file():
         return False
     from safetensors import SafetensorError, safe_open

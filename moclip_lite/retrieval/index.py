@@ -86,8 +86,9 @@ class VideoIndex:
         name = self.source or "the index"
         if encoder.digest != self.model_digest:
             raise CheckpointError(
-                f"{name} was made with other weights ({self.model_text}) than the query's "
-                f"({encoder.describe()}); make the index again, or search with the model it was made with"
+                f"{name} was made with other weights ({self.model_text}, digest {self.model_digest[:8]}) "
+                f"than the query's ({encoder.describe()}, digest {encoder.digest[:8]}); "
+                "make the index again, or search with the model it was made with"
             )
         if self.vectors.shape[1] != encoder.config.embed_dim:
             raise CheckpointError(

@@ -1,13 +1,14 @@
-"""Forms of file names that can be stored as text and shown on a terminal, and texts that show nothing."""
+"""File names as text: to be stored, on a terminal and within messages; texts that show nothing."""
 
 from __future__ import annotations
 
 import html
 import os
 import re
+from pathlib import Path
 from typing import Final
 
-__all__ = ["is_blank", "printable", "valid_unicode"]
+__all__ = ["is_blank", "named_reason", "printable", "valid_unicode"]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -37,3 +38,9 @@ def is_blank(text: str) -> bool:
     """Whether a text, in which HTML's names of characters stand for these, shows nothing."""
     shown = html.unescape(html.unescape(text))  # as tokenizers do
     return not any(character.isprintable() and not character.isspace() for character in shown)
+
+
+def named_reason(path: Path, reason: str) -> str:
+    """A reason that names its file, once."""
+    named = printable(str(path)) in printable(reason)
+    return reason if named else f"{path}: {reason}"

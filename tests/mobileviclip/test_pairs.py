@@ -40,8 +40,9 @@ def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     assert (clip >= 0).all()
     assert (clip <= 1).all()
     assert caption == "a cat"
-    with pytest.raises(DataError, match=r"b\.avi"):
+    with pytest.raises(DataError, match=r"b\.avi") as refused:
         source.pair(1, np.random.default_rng(0))
+    assert str(refused.value).count("b.avi") == 1
 
 
 @pytest.mark.parametrize(

@@ -430,6 +430,11 @@ def test_a_name_requires_a_file_of_its_size(tmp_path: Path, monkeypatch: pytest.
             create_mobileviclip(name, tmp_path / "tiny.safetensors", num_frames=frames)
     theirs = write(tmp_path / "theirs.pt", apple_state(shaken()))
     assert "apple" in create_mobileviclip("tiny", theirs, num_frames=4).weights
+    with pytest.raises(CheckpointError, match=rf"is a folder; .* such as {tmp_path}/tiny\.safetensors"):
+        create_mobileviclip("tiny", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=rf"such as {tmp_path}/model\.safetensors"):
+        create_mobileviclip("tiny", tmp_path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         create_mobileviclip("tiny", tmp_path / "absent.pt")
 

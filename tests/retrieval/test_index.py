@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -94,7 +95,8 @@ def test_another_model_is_refused(folder: Path, encoder: VideoTextEncoder, tmp_p
     stranger = VideoTextEncoder(
         dataclasses.replace(encoder.spec, pretrained=str(tmp_path / "other.safetensors"))
     )
-    with pytest.raises(CheckpointError, match="other weights"):
+    digests = f"digest {index.model_digest[:8]}.*digest {stranger.digest[:8]}"
+    with pytest.raises(CheckpointError, match=f"other weights.*{digests}"):
         search(index, stranger, ["x"], 1)
     with pytest.raises(ValueError, match="empty"):
         search(index, encoder, [" "], 1)
@@ -215,6 +217,13 @@ def test_faiss_and_the_matrix_product_agree(hide_package: Callable[[str], None])
     beyond, same = nearest(vectors, vectors[:5], 7, limit=100)
     np.testing.assert_array_equal(same, places)
     np.testing.assert_allclose(beyond, exact, atol=1e-5)
+    copies = np.repeat(vectors[:60], 5, axis=0)  # equal products
+    for k in (3, 7, 300):
+        _, places = nearest(copies, vectors[:5], k, limit=100)
+        for query, row in enumerate(places.tolist()):
+            assert row[:5] == list(range(5 * query, 5 * query + 5))[:k]
+            assert all(a < b for a, b in itertools.pairwise(row) if a // 5 == b // 5)
+            assert len(set(row)) == k
     hide_package("faiss")
     with pytest.raises(MoclipError, match=r"moclip-lite\[faiss\]"):
         nearest(vectors, vectors[:5], 7, limit=100)

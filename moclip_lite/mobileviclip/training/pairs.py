@@ -14,8 +14,10 @@ from torch import Tensor
 from mv_tools import MotionError
 
 from ...datasets import Clip
+from ...datasets.clip_errors import reason_of
 from ...datasets.prompts import Prompts
 from ...errors import DataError
+from ...storage.names import named_reason
 from ..config import MobileViClipConfig
 from ..frames import Crop, read_clip
 from .duplicates import Duplicates, count_duplicates, number_files
@@ -82,7 +84,7 @@ class FilePairs:
         try:
             clip = read_clip(pair.clip, frames, side, crop=Crop(rng, self.min_area))
         except (MotionError, OSError) as error:
-            raise DataError(f"{pair.clip}: {getattr(error, 'strerror', None) or error}") from error
+            raise DataError(named_reason(pair.clip, reason_of(error))) from error
         return clip.flip(-1) if mirrored else clip, caption
 
     def group(self, index: int) -> tuple[int, int]:
