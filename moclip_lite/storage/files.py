@@ -22,7 +22,7 @@ from mv_tools.urls import url_of
 
 from ..errors import CacheUnavailable, CheckpointError, ConfigError
 from .local_file import local_path
-from .tensor_types import MAX_HEADER, header_size, unread_type
+from .tensor_types import unread_type
 
 __all__ = [
     "atomic_path",
@@ -209,6 +209,7 @@ def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str
         CheckpointError: missing, cut short or not a safetensors file.
     """
     with _open_tensors(path) as file:
+        _refuse_unread(path, file)
         metadata = dict(file.metadata() or {})
         return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
@@ -221,6 +222,7 @@ def tensor_slices(path: Path) -> Iterator[Callable[[str], Any]]:
         CheckpointError: missing, cut short or not a safetensors file.
     """
     with _open_tensors(path) as file:
+        _refuse_unread(path, file)
         yield file.get_slice
 
 
@@ -231,12 +233,12 @@ def parse_tensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, s
         CheckpointError: cut short or not a safetensors file.
     """
     try:
-        arrays = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return arrays, dict(header.get("__metadata__", {}))
+        metadata = dict(header.pop("__metadata__", {}))
+        if unread := unread_type({name: entry["dtype"] for name, entry in header.items()}):
+            raise CheckpointError(unread)
+        return load(data), metadata
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        if unread := unread_type(data):
-            raise CheckpointError(unread) from error
         raise CheckpointError(f"damaged or not a safetensors file: {error}") from error
 
 
@@ -259,6 +261,16 @@ def read_description(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _refuse_unread(path: Path, file: Any) -> None:
+    """Refuse a file with numbers of a type that NumPy lacks.
+
+    Raises:
+        CheckpointError: it has such numbers.
+    """
+    if unread := unread_type({name: file.get_slice(name).get_dtype() for name in file.keys()}):  # noqa: SIM118
+        raise CheckpointError(f"{path}: {unread}")
+
+
 @contextmanager
 def _open_tensors(path: Path) -> Iterator[Any]:
     try:
@@ -266,12 +278,5 @@ def _open_tensors(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
-    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
-        with path.open("rb") as file:
-            beginning = file.read(8)
-            unread = unread_type(beginning + file.read(min(header_size(beginning), MAX_HEADER)))
-        if unread:
-            raise CheckpointError(f"{path}: {unread}") from error
-        if isinstance(error, AttributeError):  # of whoever reads the tensors
-            raise
+    except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error

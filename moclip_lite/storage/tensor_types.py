@@ -1,14 +1,11 @@
-"""Types of numbers in safetensors files that NumPy lacks."""
+"""Types of numbers in safetensors files that NumPy lacks, or has only while another package is imported."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["MAX_HEADER", "header_size", "unread_type"]
-
-MAX_HEADER: Final = 100_000_000
-"""Largest header of a safetensors file in bytes, by the format."""
+__all__ = ["unread_type"]
 
 _UNREAD: Final = {
     "BF16": "bfloat16",
@@ -21,22 +18,12 @@ _UNREAD: Final = {
 }
 
 
-def header_size(data: bytes) -> int:
-    """Bytes of the header of a safetensors file, of which these are the first eight or more."""
-    return int.from_bytes(data[:8], "little")
-
-
-def unread_type(data: bytes) -> str:
-    """The tensor that holds numbers of a type that NumPy lacks, in words; empty if there is none.
+def unread_type(types: Mapping[str, str]) -> str:
+    """The tensor that holds numbers of such a type, in words; empty if there is none.
 
     Args:
-        data: of a safetensors file, from its beginning to the end of the header at least.
+        types: name of each tensor -> its type, as the file's header names it.
     """
-    try:
-        header = json.loads(data[8 : 8 + header_size(data)])
-        types = {name: str(entry["dtype"]) for name, entry in header.items() if name != "__metadata__"}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return ""
     for name, kind in types.items():
         if kind in _UNREAD:
             return f"{name!r} holds {_UNREAD[kind]}, which is not read here; store it as float32"

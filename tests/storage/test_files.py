@@ -222,10 +222,16 @@ def test_a_damaged_tensor_file_is_refused(
         read(path)
 
 
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize(
     ("kind", "words"), [(torch.bfloat16, "bfloat16"), (torch.float8_e4m3fn, "float8")], ids=["16", "8"]
 )
-def test_a_type_that_numpy_lacks_is_named(kind: torch.dtype, words: str, tmp_path: Path) -> None:
+def test_a_type_that_numpy_lacks_is_named(
+    kind: torch.dtype, words: str, registered: bool, tmp_path: Path
+) -> None:
+    """Also where another package makes it known to NumPy."""
+    if registered:
+        pytest.importorskip("ml_dtypes")
     path = tmp_path / "x.safetensors"
     save_file({"first": torch.zeros(2), "second": torch.zeros(3).to(kind)}, path)
     message = f"'second' holds {words}, which is not read here; store it as float32"
