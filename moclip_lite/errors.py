@@ -9,7 +9,7 @@
     ├── CacheUnavailable     unusable cache folder
     ├── CheckpointError      damaged or mismatched weights or run folder
     ├── MissingPackage       optional package that is not installed
-    ├── TrainingDiverged     loss that is not a finite number
+    ├── TrainingDiverged     loss or weights that are not finite numbers
     └── WeightsUnavailable   unavailable pretrained weights
 """
 
@@ -70,7 +70,7 @@ class MissingPackage(MoclipError):
 
 
 class TrainingDiverged(MoclipError):
-    """The loss of a training is not a finite number any more."""
+    """The loss or the weights of a training are not finite numbers any more."""
 
 
 class WeightsUnavailable(MoclipError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from .decoder import MotionDecoder
+from .decoder import MotionDecoder, OnDamage
 from .display import Display
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .pictures.index import PictureIndex
@@ -172,8 +172,14 @@ class RgbDecoder:
             )
         return RgbFrames(np.stack([pictures[i] for i in positions]), np.array(positions, np.int64))
 
-    def iter_frames_at(self, indices: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+    def iter_frames_at(
+        self, indices: Sequence[int], on_damage: OnDamage = "raise"
+    ) -> Iterator[tuple[int, Picture]]:
         """Like :meth:`get_frames_at`, one picture in memory at a time.
+
+        Args:
+            indices: which pictures.
+            on_damage: "skip" leaves out pictures that are damaged or could not be decoded.
 
         Yields:
             (position, uint8 [H, W, 3]) in presentation order, each position once.
@@ -181,8 +187,11 @@ class RgbDecoder:
         Raises:
             IndexError: an index is out of range.
             MalformedStream: a picture is damaged.
+            ArgumentError: an unknown value of `on_damage`.
         """
-        return self._read(sorted(set(self._resolve(indices))))
+        if on_damage not in get_args(OnDamage):
+            raise ArgumentError(f"on_damage must be one of {get_args(OnDamage)}, got {on_damage!r}")
+        return self._read(sorted(set(self._resolve(indices))), skip_damage=on_damage == "skip")
 
     def _resolve(self, indices: Sequence[int]) -> list[int]:
         """Positions counted from 0."""
@@ -192,15 +201,17 @@ class RgbDecoder:
                 raise IndexError(f"frame {i} of a video with {total} frames (0 to {total - 1})")
         return [i % total for i in positions]
 
-    def _read(self, positions: list[int]) -> Iterator[tuple[int, Picture]]:
+    def _read(self, positions: list[int], skip_damage: bool = False) -> Iterator[tuple[int, Picture]]:
         missing = dict.fromkeys(positions)
         reader = PictureReader(source=self._source, packets=self._scan.packets, pictures=self._pictures)
         for index, frame, _ in reader.read(positions):
             if frame.is_corrupt:
+                if skip_damage:
+                    continue
                 raise MalformedStream(f"{self._source.name}: picture {index} is damaged")
             missing.pop(index)
             yield index, self._scan.display.picture(frame)
-        if missing:
+        if missing and not skip_damage:
             raise MalformedStream(f"{self._source.name}: picture {min(missing)} could not be decoded")
 
 

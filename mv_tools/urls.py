@@ -32,13 +32,16 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
         None where it is no URL of :data:`SCHEMES`.
 
     Raises:
-        ArgumentError: the URL holds a user, a password or a signature.
+        ArgumentError: it is none, or holds a user, a password or a signature.
     """
     match = _URL.fullmatch(os.fspath(path))
     if match is None:
         return None
     url = f"{match[1]}://{match[2]}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ArgumentError(f"{url} is not a URL: {error}") from error
     if "@" in parts.netloc or _SIGNED.search(parts.query):
         raise ArgumentError(
             f"{parts.scheme}://...{parts.path}: a URL must not hold credentials or a signature, "

@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.clip_notes import notes_of
-from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
+from ..datasets.extraction import ExtractReport, Failure, Progress, Waiting, pending, silent
 from ..parallel.runner import JobRunner, runner_of
 from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
+from ..storage.stamps import Stamp, check_unchanged
 from .encoder import LazyEncoder
 from .frame_reader import ClipMotion, FrameReader
 from .frames import ClipFrames
@@ -75,7 +77,7 @@ def extract_appearance(
     }
     report, waiting = pending("clip", clips, key_settings, cache)
     # File by file, so that each is opened for all of its segments.
-    waiting.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
+    waiting.sort(key=lambda item: (item.clip.path, item.clip.segment or Segment(0, 0)))
     runner = runner_of(workers)
     if runner.remote:
         outcomes = _encode_remotely(waiting, settings, encoder, cache, motion, (runner, device))
@@ -97,11 +99,7 @@ def extract_appearance(
 
 
 def _encode_here(
-    waiting: Sequence[tuple[Clip, str]],
-    read: FrameReader,
-    encoder: LazyEncoder,
-    cache: FeatureCache,
-    threads: int,
+    waiting: Sequence[Waiting], read: FrameReader, encoder: LazyEncoder, cache: FeatureCache, threads: int
 ) -> Iterator[tuple[Clip, str, str | None]]:
     """(clip, key, why it has no features) in order."""
     for clip, key, prepared in _prepared(waiting, read, encoder, threads):
@@ -113,7 +111,7 @@ def _encode_here(
 
 
 def _encode_remotely(
-    waiting: Sequence[tuple[Clip, str]],
+    waiting: Sequence[Waiting],
     settings: AppearanceSettings,
     encoder: LazyEncoder,
     cache: FeatureCache,
@@ -126,7 +124,10 @@ def _encode_remotely(
     runner, device = workers
     device = replace(device, threads=device.cores)
     model = RemoteModel(settings, encoder.seed, encoder.digest, device, cache.place)
-    jobs = [EncodeJob(clip, key, model, None if motion is None else motion.of(clip)) for clip, key in waiting]
+    jobs = [
+        EncodeJob(clip, key, model, None if motion is None else motion.of(clip), stamp)
+        for clip, key, stamp in waiting
+    ]
     done = runner.run(
         encode_clip, jobs, folder=cache.shared_root, cores=device.threads, gpu=device.device != "cpu"
     )
@@ -135,15 +136,15 @@ def _encode_remotely(
 
 
 def _prepared(
-    waiting: Sequence[tuple[Clip, str]], read: FrameReader, encoder: LazyEncoder, workers: int
+    waiting: Sequence[Waiting], read: FrameReader, encoder: LazyEncoder, workers: int
 ) -> Iterator[tuple[Clip, str, tuple[Tensor, ClipFrames] | str]]:
     """(clip, key, preprocessed pictures and frames or why there are none), in order; threads read ahead.
 
     The model is loaded once a clip could be read: broken clips are tried again in every run.
     """
     remaining = iter(waiting)
-    for clip, key in remaining:
-        frames = _attempt(clip, read)
+    for clip, key, stamp in remaining:
+        frames = _attempt(clip, partial(_whole, read, stamp))
         if not isinstance(frames, str):
             break
         yield clip, key, frames
@@ -157,14 +158,14 @@ def _prepared(
 
     yield clip, key, _attempt(clip, lambda _: prepared(frames))
 
-    def prepare(clip: Clip) -> tuple[Tensor, ClipFrames] | str:
-        return _attempt(clip, lambda clip: prepared(read(clip)))
+    def prepare(clip: Clip, stamp: Stamp | None) -> tuple[Tensor, ClipFrames] | str:
+        return _attempt(clip, lambda clip: prepared(_whole(read, stamp, clip)))
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         reading: deque[tuple[Clip, str, Future[tuple[Tensor, ClipFrames] | str]]] = deque()
         try:
-            for clip, key in remaining:
-                reading.append((clip, key, pool.submit(prepare, clip)))
+            for clip, key, stamp in remaining:
+                reading.append((clip, key, pool.submit(prepare, clip, stamp)))
                 if len(reading) >= _READ_AHEAD + workers:
                     first, first_key, future = reading.popleft()
                     yield first, first_key, future.result()
@@ -172,6 +173,13 @@ def _prepared(
                 yield first, first_key, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _whole(read: FrameReader, stamp: Stamp | None, clip: Clip) -> ClipFrames:
+    """The frames of a clip, of the file whose digest was taken."""
+    frames = read(clip)
+    check_unchanged(clip.path, stamp)
+    return frames
 
 
 def _attempt(clip: Clip, action: Callable[[Clip], Result]) -> Result | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,6 +28,7 @@ from .weights import FileWeights, WeightsConfig, header_of, open_clip, resolve_f
 
 __all__ = ["RANDOM", "OpenClipEncoder"]
 
+log = logging.getLogger("moclip.text")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
@@ -172,8 +174,22 @@ class OpenClipEncoder(AppearanceEncoder):
 
     @torch.inference_mode()
     def encode_text(self, sentences: Sequence[str]) -> npt.NDArray[np.float32]:
-        features = self._net.encode_text(self._tokenizer(list(sentences)).to(self.device))
+        tokens = self._tokenizer(list(sentences))
+        self._warn_of_cuts(sentences, tokens)
+        features = self._net.encode_text(tokens.to(self.device))
         return np.asarray(functional.normalize(features.float(), dim=-1).cpu().numpy(), np.float32)
+
+    def _warn_of_cuts(self, sentences: Sequence[str], tokens: Tensor) -> None:
+        """Warn once if any of the sentences, which describe one class, is longer than the model reads."""
+        length = tokens.shape[1]
+        longer = self._tokenizer(list(sentences), context_length=length + 1)
+        cut = [text for text, *rows in zip(sentences, tokens, longer, strict=True) if _is_cut(*rows)]
+        if cut:
+            beginning, others = cut[0].strip()[:40], f" and {len(cut) - 1} more" if len(cut) > 1 else ""
+            text = (
+                f"the text {beginning!r}...{others} has more than the {length} tokens that {self.model_name}"
+            )
+            log.warning("%s reads, its beginning and end counted; the rest is cut off", text)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -201,6 +217,11 @@ def _require_transformers(model: str, part: str) -> None:
             f"the {module} of {model} ({name}) comes from a package "
             "that is not installed: pip install transformers"
         )
+
+
+def _is_cut(tokens: Tensor, longer: Tensor) -> bool:
+    """Whether a text has other tokens where one more may be: else the last one stands for its end."""
+    return not torch.equal(tokens, longer[: len(tokens)])
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from ..datasets.clip import ClipJob
 from ..datasets.clip_errors import problem_of
 from ..errors import CheckpointError
 from ..storage.cache import FeatureCache
+from ..storage.stamps import Stamp, check_unchanged
 from .encoder import AppearanceEncoder
 from .frame_reader import ClipMotion, FrameReader
 from .keep import keep_features
@@ -69,11 +70,13 @@ class EncodeJob(ClipJob):
         key: of the cache's entry.
         model: the encoder.
         motion: of this clip, where its frames are chosen by motion.
+        stamp: that the file must still have.
     """
 
     key: str
     model: RemoteModel
     motion: ClipMotion | None
+    stamp: Stamp | None
 
 
 def encode_clip(job: EncodeJob) -> str | None:
@@ -86,6 +89,7 @@ def encode_clip(job: EncodeJob) -> str | None:
     encoder = _loaded(model)
     try:
         frames = FrameReader(model.settings, job.motion)(job.clip)
+        check_unchanged(job.path, job.stamp)
         pictures = encoder.prepare(frames.pictures)
     except Exception as error:
         return problem_of(job.name, error)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import typer
 
-from ..storage.names import printable
+from ..storage.names import named_reason, printable
 from .console import err, explain
 
 __all__ = ["Refusal", "end_batch", "files_of", "ranking_as_list", "refusal", "refusal_of"]
@@ -76,8 +76,7 @@ def end_batch(refused: Sequence[Refusal]) -> None:
 
 def refusal_of(path: Path, reason: str) -> Refusal:
     """A file that got no answer, with a reason that names it."""
-    named = printable(str(path)) in printable(reason)
-    return path, reason if named else f"{path}: {reason}"
+    return path, named_reason(path, reason)
 
 
 def ranking_as_list(ranking: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:

@@ -54,6 +54,8 @@ def convert(
     from ..storage.files import check_output
 
     check_output(out)
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
     if not model.startswith(VIDEO_MODELS):
         if partial or rename or fold:
             raise typer.BadParameter(f"--partial, --rename and --fold are for MobileViCLIP, not for {model}")
@@ -61,14 +63,23 @@ def convert(
         return
     if weights_of is not None:
         raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
+    from ..errors import ConfigError
     from ..mobileviclip import build, import_checkpoint, save_model, variant
+    from ..mobileviclip.weights import is_ours
 
     renamings = _renamings(rename or [])
+    if is_ours(checkpoint):
+        raise ConfigError(
+            f"{checkpoint} has this program's format already; use it as it is: --pretrained {checkpoint}"
+        )
     network = build(variant(model_spec(model, "none", 0).name))
     report = import_checkpoint(network, checkpoint, partial=partial, rename=renamings)
     save_model(out, network.reparameterize() if fold else network)
+    reporter = ConsoleReporter()
+    for pattern in report.idle:
+        reporter.warn(f"--rename {pattern!r} matches none of the names in {checkpoint}")
     if network.random:
-        ConsoleReporter().warn(f"{out}: {network.describe()}; every answer will say so")
+        reporter.warn(f"{out}: {network.describe()}; every answer will say so")
     if json:
         print_json({"out": str(out), **vars(report), "random_parts": network.random_parts})
         return
@@ -100,8 +111,6 @@ def _renamings(entries: list[str]) -> list[tuple[str, str]]:
 def _convert_open_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
     from ..appearance.open_clip import OpenClipEncoder
 
-    if out.suffix != ".safetensors":
-        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
     encoder = OpenClipEncoder(model, str(checkpoint), weights_of=weights_of)
     encoder.save(out)
     if json:

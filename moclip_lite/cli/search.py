@@ -10,6 +10,7 @@ import typer
 from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
+from ..storage.names import is_blank
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
 from .videotext import Model, Seed, Weights, load_encoder, model_spec
@@ -105,7 +106,7 @@ def search(
     from ..retrieval import search as find_windows
 
     reporter = ConsoleReporter(quiet)
-    if not all(query.strip() for query in queries):
+    if any(is_blank(query) for query in queries):
         raise typer.BadParameter("a query is empty; say what to look for")
     video_index = load_index(index)
     original = video_index.model

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from ..errors import DataError
 from .console import ConsoleReporter, print_failures, print_json, print_table
 from .options import MAX_SEED, Cache, Device, Json, Quiet, finite, settings_of
 
@@ -180,7 +181,10 @@ def _pairs(source: Path, root: Path | None, prompts: Path | None, reporter: Cons
     dataset = load_folder(source)
     for note in (*dataset.notes, *spelling_notes(dataset)):
         reporter.warn(note)
-    return class_pairs(dataset.clips, read_prompts(prompts).check(dataset.labels))
+    sentences = read_prompts(prompts).check(dataset.labels)
+    for note in sentences.shared_notes(dataset.labels):
+        reporter.warn(note)
+    return class_pairs(dataset.clips, sentences)
 
 
 def retrieval(
@@ -196,6 +200,8 @@ def retrieval(
 ) -> None:
     """Measure recall between captions and clips, in both directions, with and without dual softmax.
 
+    A clip that can't be read is reported and left out with its captions; the exit code is then 2.
+
     Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
     """
     from ..mobileviclip.training.table import read_pairs
@@ -209,7 +215,13 @@ def retrieval(
     reporter.close()
     if json:
         print_json(result)
-        return
+    else:
+        _print_scores(result)
+    if failures := result["failures"]:
+        raise DataError(f"{len(failures)} clips could not be read; the others are in the scores")
+
+
+def _print_scores(result: dict[str, Any]) -> None:
     rows = []
     for suffix, scores in (("", result), (", dual softmax", result["dual_softmax"])):
         for key, direction in (("text_to_video", "text to video"), ("video_to_text", "video to text")):

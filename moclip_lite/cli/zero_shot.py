@@ -164,6 +164,7 @@ def _zero_shot_dataset(session: Session, json: bool) -> None:
 def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> list[str]:
     """Labels of the three options together; [] if none was given."""
     from ..datasets.prompts import readable
+    from ..storage.names import is_blank
 
     if joined is None and single is None and file is None:
         return []
@@ -175,6 +176,8 @@ def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> 
             raise typer.BadParameter(f"{file} is not a text file") from error
         names += [line.strip() for line in lines if line.strip()]
     plain = [readable(name).casefold() for name in names]
+    if blank := [name for name, words in zip(names, plain, strict=True) if is_blank(words)]:
+        raise typer.BadParameter(f"the label {blank[0]!r} has no words; say what to look for")
     repeated = [name for name, key in zip(names, plain, strict=True) if plain.count(key) > 1]
     if repeated:
         words = " and ".join(map(repr, dict.fromkeys(repeated)))
@@ -191,6 +194,7 @@ def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_
 
     paths, refused = files_of(files)
     session.encoder.require_text()
+    session.prompts.check(names).refuse_shared(names)
     _ = session.encoder.lazy.encoder  # an unavailable model is refused before the first file
     answers = []
     for path in paths:

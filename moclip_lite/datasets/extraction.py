@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import ContentDigests
+from ..storage.digest import ContentDigests, Stamped
 from ..storage.files import write_rows
+from ..storage.stamps import Stamp
 from . import Clip
 from .clip_errors import reason_of
 from .clip_notes import ClipNote
 from .content import content_of
 
-__all__ = ["ExtractReport", "Failure", "Progress", "content_digests", "pending", "silent", "write_failures"]
+__all__ = [
+    "ExtractReport",
+    "Failure",
+    "Progress",
+    "Waiting",
+    "content_digests",
+    "pending",
+    "silent",
+    "stamped_contents",
+    "write_failures",
+]
 
 
 Progress = Callable[[str, int, int], None]
@@ -70,10 +81,18 @@ class ExtractReport:
 
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:
     """Clip name -> its content, see :func:`content_of`; unreadable files are left out."""
+    return {name: known.digest for name, known in stamped_contents(clips, cache).items()}
+
+
+def stamped_contents(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, Stamped]:
+    """As :func:`content_digests`, with the stamps of the files, for those who keep what they read later."""
     listed = list(clips)
-    digests = ContentDigests(cache.root / "digests.sqlite").of(dict.fromkeys(clip.path for clip in listed))
+    place = cache.root / "digests.sqlite"
+    known = ContentDigests(place).stamped(dict.fromkeys(clip.path for clip in listed))
     return {
-        clip.name: content_of(digests[clip.path], clip.segment) for clip in listed if clip.path in digests
+        clip.name: Stamped(content_of(known[clip.path].digest, clip.segment), known[clip.path].stamp)
+        for clip in listed
+        if clip.path in known
     }
 
 
@@ -89,24 +108,32 @@ def _unreadable_reason(path: Path) -> str:
     return "the file could not be read to its end"
 
 
+class Waiting(NamedTuple):
+    """A clip to compute, the key of its entry, and the stamp that its file must still have then."""
+
+    clip: Clip
+    key: str
+    stamp: Stamp | None
+
+
 def pending(
     stage: str, clips: Iterable[Clip], settings: Mapping[str, Any], cache: FeatureCache
-) -> tuple[ExtractReport, list[tuple[Clip, str]]]:
-    """A report on clips that the cache holds or that can't be read, and the other clips with their keys."""
+) -> tuple[ExtractReport, list[Waiting]]:
+    """A report on clips that the cache holds or that can't be read, and the other clips."""
     report = ExtractReport(stage)
     listed = list(clips)
-    digests = content_digests(listed, cache)
+    contents = stamped_contents(listed, cache)
     waiting = []
     for clip in listed:
-        if clip.name not in digests:
+        if clip.name not in contents:
             report.failures.append(Failure(clip.name, stage, _unreadable_reason(clip.path)))
             continue
-        key = cache_key(stage, digests[clip.name], settings)
+        key = cache_key(stage, contents[clip.name].digest, settings)
         if cache.has(stage, key):
             report.keys[clip.name] = key
             report.reused += 1
         else:
-            waiting.append((clip, key))
+            waiting.append(Waiting(clip, key, contents[clip.name].stamp))
     return report, waiting
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..errors import ConfigError
 from ..storage.plain_yaml import read_yaml
 
-__all__ = ["TEMPLATES", "Prompts", "read_prompts", "readable"]
+__all__ = ["TEMPLATES", "Prompts", "normalize_caption", "read_prompts", "readable"]
 
 TEMPLATES: Final = (
     "a photo of a person {}.",
@@ -29,6 +29,11 @@ def readable(label: str) -> str:
     """ "ApplyEyeMakeup" and "apply_eye_makeup" -> "apply eye makeup"."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
     return re.sub(r"[\s_\-]+", " ", spaced).strip().lower()
+
+
+def normalize_caption(caption: str) -> str:
+    """A caption without differences of case and spacing, which the tokenizer ignores too."""
+    return " ".join(caption.split()).lower()
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,34 @@ class Prompts:
     def all_sentences(self, labels: Sequence[str]) -> list[list[str]]:
         """The sentences of each label."""
         return [self.sentences(label) for label in labels]
+
+    def shared(self, labels: Sequence[str]) -> dict[str, list[str]]:
+        """Sentences that describe several of the labels, in normal form, and these labels."""
+        labels_of: dict[str, list[str]] = {}
+        for label in labels:
+            for sentence in dict.fromkeys(map(normalize_caption, self.sentences(label))):
+                labels_of.setdefault(sentence, []).append(label)
+        return {sentence: alike for sentence, alike in labels_of.items() if len(alike) > 1}
+
+    def shared_notes(self, labels: Sequence[str]) -> list[str]:
+        """Sentences for people on the labels that words can't tell apart, one for each set of such labels."""
+        first: dict[tuple[str, ...], str] = {}
+        for sentence, alike in self.shared(labels).items():
+            first.setdefault(tuple(alike), sentence)
+        return [
+            f"the labels {' and '.join(map(repr, alike))} share the sentence {sentence!r}: words can't tell "
+            "them apart; give them one name if they are one, else each words of its own in a prompt file"
+            for alike, sentence in first.items()
+        ]
+
+    def refuse_shared(self, labels: Sequence[str]) -> None:
+        """Refuse labels that words can't tell apart.
+
+        Raises:
+            ConfigError: there are such labels.
+        """
+        if notes := self.shared_notes(labels):
+            raise ConfigError(notes[0])
 
 
 def read_prompts(path: Path | None) -> Prompts:

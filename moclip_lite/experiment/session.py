@@ -290,12 +290,16 @@ class Session:
     def class_vectors(self) -> npt.NDArray[np.float32]:
         """Text embeddings of the class names, float32 [C, D], L2-normalised.
 
+        It warns of classes that share a sentence.
+
         Raises:
             ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable.
         """
         if self.inputs.own_appearance is not None:
             raise ConfigError(f"{self.inputs.own_appearance.path} holds no text embeddings of the labels")
         if self.feature_file is None:
+            for note in self.prompts.shared_notes(self.labels):
+                self.reporter.warn(note)
             return self.encoder.class_vectors(self.labels, self.prompts)
         if self.feature_file.classes is None:
             raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")

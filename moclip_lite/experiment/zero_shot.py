@@ -46,17 +46,19 @@ def zero_shot_file(session: Session, path: Path, labels: Sequence[str]) -> list[
     """Rank free-text labels for one file.
 
     Raises:
+        ConfigError: two labels share a sentence.
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
     session.encoder.require_text()
+    session.prompts.check(labels).refuse_shared(labels)
     session.encoder.warn_if_random()
     encoder, settings = session.encoder.lazy.encoder, session.experiment.clip
     motion, energy = session.experiment.motion, None
     if settings.needs_motion:
         energy = file_energy(MotionDecoder(path, backend=motion.backend, on_damage="skip"), motion)
     frames = encoder.encode_images(read_frames(path, settings, energy=energy).pictures)
-    classes = encoder.class_vectors(labels, session.prompts.check(labels))
+    classes = encoder.class_vectors(labels, session.prompts)
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")
     return [(labels[i], float(scores[i])) for i in order]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -73,6 +74,11 @@ class MobileViClipConfig:
             raise ConfigError(
                 f"image_size {self.image_size} and the last of dims, {self.dims[3]}, must be "
                 f"multiples of 32, and text_width {self.text_width} of text_heads {self.text_heads}"
+            )
+        mean, deviation = self.normalization
+        if not all(map(math.isfinite, (*mean, *deviation))) or min(deviation) <= 0:
+            raise ConfigError(
+                f"normalization needs finite numbers and deviations above 0, got {mean}, {deviation}"
             )
         if any(dim % previous for previous, dim in itertools.pairwise(self.dims)):
             raise ConfigError(f"each of dims must be a multiple of the previous one, got {self.dims}")

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError
 from ..storage.digest import digest_bytes
 from ..training.checkpoint import weights_digest
 from .frames import read_clip
 from .model import MobileViCLIP
+from .tokenizer import tokenize
 from .weights import RANDOM, TAGS, create_mobileviclip
 
 __all__ = ["ModelSpec", "VideoTextEncoder", "create_model", "located"]
 
 Vectors = npt.NDArray[np.float32]
+_MAX_ERROR: Final = 1e-3  # of the length of a vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,21 +105,38 @@ class VideoTextEncoder:
 
     @torch.inference_mode()
     def encode_clips(self, clips: Tensor) -> Vectors:
-        """Encode clips: float32 [B, T, 3, S, S] -> float32 [B, D], of length 1."""
-        return _array(self.model.encode_video(clips.to(self.device), normalize=True))
+        """Encode clips: float32 [B, T, 3, S, S] -> float32 [B, D], of length 1.
+
+        Raises:
+            CheckpointError: the model gives no such vectors.
+        """
+        return self._units(self.model.encode_video(clips.to(self.device), normalize=True))
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str], batch: int = 64) -> Vectors:
+    def encode_texts(
+        self, texts: Sequence[str], batch: int = 64, warn: Callable[[str], None] | None = None
+    ) -> Vectors:
         """Encode N texts as float32 [N, D], of length 1.
+
+        Args:
+            texts: the texts.
+            batch: texts at once.
+            warn: told of each text that is too long and cut; by default a warning is logged.
 
         Raises:
             ValueError: an empty text, or no text.
+            CheckpointError: the model gives no such vectors.
         """
-        tokens = self.model.tokenize(texts).to(self.device)
+        tokens = (tokenize(texts) if warn is None else tokenize(texts, warn)).to(self.device)
         return np.concatenate(
-            [_array(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
+            [self._units(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
         )
 
-
-def _array(value: Any) -> Vectors:
-    return np.asarray(value.float().cpu().numpy(), np.float32)
+    def _units(self, value: Tensor) -> Vectors:
+        """Vectors as an array, checked: what is not of length 1 is never kept."""
+        vectors = np.asarray(value.float().cpu().numpy(), np.float32)
+        if not (np.abs(np.linalg.norm(vectors, axis=-1) - 1) < _MAX_ERROR).all():  # False for NaN
+            raise CheckpointError(
+                f"{self.describe()}: its vectors are not finite, or 0; the weights can't be used, take others"
+            )
+        return vectors

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
-from ..storage.files import read_tensors
+from ..training.foreign import read_safetensors
 from .config import IMAGENET
 from .layouts import EMBEDDING, Layout, find_layout, translate_names
-from .model import MobileViCLIP
+from .model import MobileViCLIP, flaw_of
 
-__all__ = ["ImportReport", "import_checkpoint", "read_state"]
+__all__ = ["MODEL_FILE", "ImportReport", "import_checkpoint", "read_state"]
 
+MODEL_FILE: Final = "model.safetensors"
+"""Name of the weights in a run folder of video-text training."""
 _TEMPORAL: Final = "temporal modules"
 
 
@@ -38,6 +40,7 @@ class ImportReport:
             the image model's output unchanged.
         missing: other tensors of the model that the file lacks.
         unexpected: tensors of the file that the model has no place for.
+        idle: patterns of `rename` that match no name of the file.
     """
 
     layout: Layout
@@ -45,6 +48,7 @@ class ImportReport:
     new: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    idle: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """One line for users."""
@@ -64,11 +68,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: missing, damaged, or more than tensors.
     """
+    if path.is_dir():
+        inside = next(
+            (p for p in (path / MODEL_FILE, *sorted(path.glob("*.safetensors"))) if p.is_file()), None
+        )
+        example = "" if inside is None else f", such as {inside}"
+        raise CheckpointError(f"{path} is a folder; name the file of the weights in it{example}")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     if path.suffix == ".safetensors":
-        arrays, _ = read_tensors(path)
-        return {name: torch.from_numpy(value) for name, value in arrays.items()}
+        return read_safetensors(path)[0]
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean the same to the user
@@ -101,7 +110,7 @@ def import_checkpoint(
             weights, or with two tensors for one place.
         ConfigError: a `rename` that can't be used.
     """
-    state = _renamed(path, read_state(path), rename)
+    state, idle = _renamed(path, read_state(path), rename)
     layout = _known_layout(path, state)
     names = translate_names(state, layout, model.config)
     _refuse_duplicates(path, names)
@@ -113,7 +122,7 @@ def import_checkpoint(
     }
     if layout in ("mobileviclip", "apple") and "video.trunk.head.fc.weight" in loaded:
         loaded["video.trunk.head.fc.bias"] = torch.zeros(model.config.embed_dim)  # their projection has none
-    report = _report(layout, state, names, target, loaded)
+    report = replace(_report(layout, state, names, target, loaded), idle=idle)
     if not partial and (report.missing or report.unexpected):
         raise CheckpointError(
             f"{path} does not fit mobileviclip-{model.config.name} without loss ({report.summary()})"
@@ -129,25 +138,30 @@ def import_checkpoint(
     return report
 
 
-def _renamed(path: Path, state: Mapping[str, Tensor], rename: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
-    """The tensors by their names after all replacements.
+def _renamed(
+    path: Path, state: Mapping[str, Tensor], rename: Sequence[tuple[str, str]]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors by their names after all replacements, and the patterns that match no name.
 
     Raises:
         ConfigError: a pattern or replacement that can't be used.
         CheckpointError: two tensors get the same name.
     """
     original: dict[str, str] = {}
+    used = dict.fromkeys((pattern for pattern, _ in rename), 0)
     for name in state:
         new = name
         for pattern, replacement in rename:
             try:
-                new = re.sub(pattern, replacement, new)
+                new, count = re.subn(pattern, replacement, new)
             except (re.error, IndexError) as error:  # IndexError: no group of that name
                 raise ConfigError(f"{pattern!r} can't be replaced by {replacement!r}: {error}") from error
+            used[pattern] += count
         if new in original:
             raise CheckpointError(f"{path}: {original[new]!r} and {name!r} would both be renamed to {new!r}")
         original[new] = name
-    return {new: state[name] for new, name in original.items()}
+    idle = tuple(pattern for pattern, count in used.items() if not count)
+    return {new: state[name] for new, name in original.items()}, idle
 
 
 def _known_layout(path: Path, state: Mapping[str, Tensor]) -> Layout:
@@ -244,6 +258,6 @@ def _converted(path: Path, name: str, value: Tensor, place: Tensor, model: Mobil
             f"with {model.config.num_frames} frames: "
             f"{name!r} has shape {list(value.shape)}, needed is {list(place.shape)}"
         )
-    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-        raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+    if flaw := flaw_of(name, value):
+        raise CheckpointError(f"{path}: {name!r} holds {flaw}")
     return value.reshape(place.shape).to(place.dtype).contiguous()

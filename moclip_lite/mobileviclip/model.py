@@ -18,7 +18,7 @@ from .text_tower import create_text_tower
 from .tokenizer import tokenize
 from .video import VideoEncoder
 
-__all__ = ["MobileViCLIP", "build", "variant"]
+__all__ = ["MobileViCLIP", "build", "flaw_of", "variant"]
 
 _MIN_TEMPERATURE: Final = 0.01  # published
 _MIN_LOG: Final = float(torch.tensor(_MIN_TEMPERATURE).log())  # rounded to float32, as the parameter is
@@ -140,6 +140,15 @@ class MobileViCLIP(nn.Module):
         low, high = torch.aminmax(clip)
         if not (low >= 0 and high <= 1):
             raise ValueError(f"a clip's values must be from 0 to 1, got {float(low):g} to {float(high):g}")
+
+
+def flaw_of(name: str, value: Tensor) -> str:
+    """Why no model can compute with a tensor of this name, in words; empty if one can."""
+    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        return "numbers that are not finite"
+    if name.endswith("running_var") and bool((value < 0).any()):
+        return "negative variances"
+    return ""
 
 
 def variant(name: str, *, num_frames: int = 8) -> MobileViClipConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mv_tools import ArgumentError
 
+from ..storage.names import is_blank
 from .config import CONTEXT
 
 __all__ = ["tokenize"]
@@ -19,8 +20,12 @@ __all__ = ["tokenize"]
 log = logging.getLogger("moclip.text")
 
 
-def tokenize(texts: Sequence[str]) -> Tensor:
-    """Encode texts as int64 [N, 77]; longer texts are cut, with a warning.
+def tokenize(texts: Sequence[str], warn: Callable[[str], None] = log.warning) -> Tensor:
+    """Encode texts as int64 [N, 77]; longer texts are cut.
+
+    Args:
+        texts: the texts.
+        warn: told of each text that is cut.
 
     Raises:
         ValueError: an empty text, or no text.
@@ -29,7 +34,7 @@ def tokenize(texts: Sequence[str]) -> Tensor:
     if not texts:
         raise ArgumentError("there is no text to encode")
     for number, text in enumerate(texts, start=1):
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or is_blank(text):
             raise ArgumentError(f"text {number} of {len(texts)} is empty; say what to look for")
     tokenizer = _tokenizer()
     rows = torch.zeros(len(texts), CONTEXT, dtype=torch.int64)
@@ -37,7 +42,7 @@ def tokenize(texts: Sequence[str]) -> Tensor:
         tokens = tokenizer.encode(text)
         if len(tokens) > CONTEXT - 2:
             beginning = text.strip()[:40]
-            log.warning("the text %r... has %d tokens; cut to %d", beginning, len(tokens), CONTEXT - 2)
+            warn(f"the text {beginning!r}... has {len(tokens)} tokens; cut to {CONTEXT - 2}")
         tokens = [tokenizer.sot_token_id, *tokens[: CONTEXT - 2], tokenizer.eot_token_id]
         row[: len(tokens)] = torch.tensor(tokens)
     return rows

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
 from ..progress import logger_level
-from ..storage.files import read_tensors, write_tensors
+from ..storage.files import write_tensors
+from ..training.foreign import read_safetensors
 from .config import MobileViClipConfig
 from .importers import import_checkpoint
-from .model import MobileViCLIP, build, variant
+from .model import MobileViCLIP, build, flaw_of, variant
 
-__all__ = ["RANDOM", "TAGS", "create_mobileviclip", "load_model", "save_model"]
+__all__ = ["RANDOM", "TAGS", "create_mobileviclip", "is_ours", "load_model", "save_model"]
 
 _FORMAT: Final = "mobileviclip-1"
 RANDOM: Final = "none"
@@ -29,8 +29,14 @@ TAGS: Final = ("datacompdr",)
 
 
 def save_model(path: Path, model: MobileViCLIP) -> None:
-    """Write a model, in training or folded form, as safetensors with its configuration."""
-    arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
+    """Write a model, in training or folded form, as safetensors with its configuration.
+
+    Raises:
+        CheckpointError: it holds numbers with which :func:`load_model` would refuse it; nothing is written.
+    """
+    state = model.state_dict()
+    _refuse_flaws(f"{path} is not written", state)
+    arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in state.items()}
     description = {
         "config": model.config.describe(),
         "folded": model.folded,
@@ -44,9 +50,9 @@ def load_model(path: Path) -> MobileViCLIP:
     """Read a file written by :func:`save_model`.
 
     Raises:
-        CheckpointError: missing, damaged, or not such a file.
+        CheckpointError: missing, damaged, or not such a file, or no model can compute with its numbers.
     """
-    arrays, metadata = read_tensors(path)
+    tensors, metadata = read_safetensors(path)
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not a MobileViCLIP of this program")
     try:
@@ -56,40 +62,52 @@ def load_model(path: Path) -> MobileViCLIP:
         random_parts = tuple(str(part) for part in description.get("random_parts", ()))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its description can't be read") from error
-    _check_arrays(path, arrays, config, folded)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    _check_tensors(path, tensors, config, folded)
     model = build(config)
     if folded:
         model.fold()
-    model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+    model.load_state_dict(tensors)
+    _refuse_flaws(str(path), model.state_dict())  # in the types that the model computes with
     model.weights, model.random_parts = origin, random_parts
     return model
 
 
-def _check_arrays(
-    path: Path, arrays: dict[str, npt.NDArray[Any]], config: MobileViClipConfig, folded: bool
+def _check_tensors(
+    path: Path, tensors: Mapping[str, Tensor], config: MobileViClipConfig, folded: bool
 ) -> None:
-    """Compare a file's arrays with the model that its description announces.
+    """Compare a file's tensors with the model that its description announces.
 
     Raises:
-        CheckpointError: they differ, or hold numbers that are not finite.
+        CheckpointError: they differ.
     """
     with torch.device("meta"):  # allocates no memory before the file is known to fill it
         model = MobileViCLIP(config)
         if folded:
             model.eval().fold()
-    if folded and any(".mlp.conv.bn." in name for name in arrays):
+    if folded and any(".mlp.conv.bn." in name for name in tensors):
         raise CheckpointError(f"{path} was folded by an earlier version; fold the training form again")
     expected = model.state_dict()
-    for name in sorted(set(expected) | set(arrays)):
-        if name not in arrays or name not in expected or not _fits(arrays[name], expected[name]):
+    for name in sorted(set(expected) | set(tensors)):
+        if name not in tensors or name not in expected or not _fits(tensors[name], expected[name]):
             raise CheckpointError(f"{path} is damaged: {name!r} differs from its description")
-        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
-            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
 
 
-def _fits(value: npt.NDArray[Any], place: torch.Tensor) -> bool:
+def _fits(value: Tensor, place: Tensor) -> bool:
     """Whether shapes are equal and both hold floating-point numbers or both do not."""
-    return value.shape == tuple(place.shape) and bool((value.dtype.kind == "f") == place.is_floating_point())
+    return value.shape == place.shape and value.is_floating_point() == place.is_floating_point()
+
+
+def _refuse_flaws(subject: str, state: Mapping[str, Tensor]) -> None:
+    """Refuse numbers that no model can compute with.
+
+    Raises:
+        CheckpointError: there are some.
+    """
+    for name, value in state.items():
+        if flaw := flaw_of(name, value):
+            raise CheckpointError(f"{subject}: {name!r} holds {flaw}")
 
 
 def create_mobileviclip(
@@ -121,7 +139,7 @@ def create_mobileviclip(
     if pretrained is None:
         return build(config, seed)
     path = Path(pretrained).expanduser()
-    if _is_ours(path):
+    if is_ours(path):
         return _checked(path, load_model(path), config)
     model = build(config, seed)
     if str(pretrained) in TAGS:
@@ -134,7 +152,12 @@ def create_mobileviclip(
     return model
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a file is one of :func:`save_model`.
+
+    Raises:
+        CheckpointError: a damaged safetensors file.
+    """
     if path.suffix != ".safetensors" or not path.is_file():
         return False
     from safetensors import SafetensorError, safe_open

@@ -11,12 +11,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools import MotionDecoder, NoMotionVectors
+from mv_tools import MotionDecoder, NoMotionVectors, SourceChanged
+from mv_tools.urls import is_url
 
 from ..datasets import Clip
 from ..datasets.clip import ClipJob
 from ..datasets.clip_errors import CLIP_ERRORS, reason_of
 from ..datasets.clip_notes import keep_notes, notes_of
+from ..datasets.content import content_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
 from ..datasets.segments import SharedDecoders
 from ..errors import CheckpointError, MoclipError
@@ -24,6 +26,9 @@ from ..parallel.runner import JobRunner, runner_of
 from ..progress import size_in_words
 from ..sampling import Segment
 from ..storage.cache import FeatureCache
+from ..storage.cache_keys import cache_key
+from ..storage.digest import digest_file
+from ..storage.stamps import Stamp, check_unchanged
 from .packing import pack, unpack
 from .read import MotionClip, read_motion_clip
 from .settings import MotionSpec
@@ -40,6 +45,7 @@ class _Job(ClipJob):
     spec: MotionSpec
     cache: Path
     key: str
+    stamp: Stamp | None
 
 
 def extract_motion(
@@ -67,8 +73,8 @@ def extract_motion(
     """
     report, missing = pending("motion", clips, spec.key_settings(), cache)
     # File by file, so that a process opens each for all of its segments.
-    missing.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
-    jobs = [_Job(clip, spec, cache.place, key) for clip, key in missing]
+    missing.sort(key=lambda item: (item.clip.path, item.clip.segment or Segment(0, 0)))
+    jobs = [_Job(clip, spec, cache.place, key, stamp) for clip, key, stamp in missing]
     runner = runner_of(workers)
     _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
     jobs, sampled = _sample_first(jobs, _SAMPLE * runner.processes)
@@ -118,6 +124,7 @@ def _extract_clip(job: _Job) -> str | None:
     """Write the motion of a clip into the cache; return the reason if it can't be read."""
     try:
         clip = _read(job.path, job.spec, job.clip.segment)
+        check_unchanged(job.path, job.stamp)
     except NoMotionVectors as error:
         return f"{reason_of(error)}, or a whole data set: moclip dataset prepare folder --root DIR --out OUT"
     except CLIP_ERRORS as error:
@@ -147,7 +154,11 @@ def _read(path: Path, spec: MotionSpec, segment: Segment | None) -> MotionClip:
 def load_motion(
     path: Path, spec: MotionSpec, cache: FeatureCache, key: str, segment: Segment | None = None
 ) -> tuple[npt.NDArray[np.float16], bool]:
-    """The motion of a file or segment, and whether it is empty; a missing or damaged entry is made anew."""
+    """The motion of a file or segment, and whether it is empty; a missing or damaged entry is made anew.
+
+    Raises:
+        SourceChanged: the file is not the one that the entry is of, whose content the key names.
+    """
     arrays = cache.get("motion", key)
     if arrays is not None:
         try:
@@ -155,5 +166,12 @@ def load_motion(
         except CheckpointError as error:
             log.warning("the motion of %s is damaged in the cache and will be made again (%s)", path, error)
     arrays = pack(_read(path, spec, segment))
+    if not is_url(path) and key != _key(path, spec, segment):
+        raise SourceChanged(f"{path} was changed since its motion was read; run the command again")
     cache.put("motion", key, arrays)
     return unpack(arrays, spec)
+
+
+def _key(path: Path, spec: MotionSpec, segment: Segment | None) -> str:
+    """Key of the motion of a local file as it is now."""
+    return cache_key("motion", content_of(digest_file(path), segment), spec.key_settings())

@@ -6,7 +6,8 @@ from .index import VideoIndex, build_index
 from .index_file import load_index, save_index
 from .scores import dual_softmax, retrieval_scores
 from .search import EXACT_LIMIT, Hit, nearest, search
-from .windows import Window, cut_windows, find_cuts, video_windows
+from .shots import find_cuts
+from .windows import Window, cut_windows, video_windows
 
 __all__ = [
     "EXACT_LIMIT",

@@ -16,6 +16,8 @@ from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..parallel.runner import JobRunner
 from ..storage.cache import Arrays, FeatureCache
 from ..storage.cache_keys import cache_key
+from ..storage.digest import Stamped
+from ..storage.stamps import check_unchanged
 from .windows import video_windows
 
 __all__ = ["WindowSpec", "encode_on_nodes", "encode_windows"]
@@ -40,20 +42,26 @@ def _key(content: str, encoder: str, spec: WindowSpec) -> str:
 
 
 def encode_windows(
-    path: Path, content: str, encoder: VideoTextEncoder, spec: WindowSpec, cache: FeatureCache
+    path: Path, content: Stamped, encoder: VideoTextEncoder, spec: WindowSpec, cache: FeatureCache
 ) -> Arrays:
     """Vectors and times of a video's windows, from the cache if they are there.
 
     Returns:
         "vectors" float32 [N, D], "seconds" float32 [N, 2].
+
+    Raises:
+        SourceChanged: the video was changed while it was read.
     """
-    key = _key(content, encoder.digest, spec)
+    key = _key(content.digest, encoder.digest, spec)
     arrays = cache.get("window", key)
+    known = arrays is not None
     if arrays is None:
         windows = video_windows(path, spec.longest, spec.shots)
         vectors = [encoder.encode_clips(encoder.read(path, w.start, w.stop)[None])[0] for w in windows]
         seconds = [(w.start_seconds, w.stop_seconds) for w in windows]
         arrays = {"vectors": np.stack(vectors), "seconds": np.array(seconds, np.float32)}
+    check_unchanged(path, content.stamp)
+    if not known:
         cache.put("window", key, arrays)
     return arrays
 
@@ -81,14 +89,14 @@ class _Model:
 class _Job:
     name: str
     path: Path
-    content: str
+    content: Stamped
     windows: WindowSpec
     model: _Model
 
 
 def encode_on_nodes(
     clips: Sequence[Clip],
-    contents: Mapping[str, str],
+    contents: Mapping[str, Stamped],
     encoder: VideoTextEncoder,
     spec: WindowSpec,
     cache: FeatureCache,
@@ -99,7 +107,7 @@ def encode_on_nodes(
 
     Args:
         clips: the videos.
-        contents: name -> digest of its content; videos without one are left to this machine.
+        contents: name -> its content; videos without one are left to this machine.
         encoder: the model.
         spec: the windows.
         cache: to fill; what it holds is not computed again.
@@ -119,7 +127,8 @@ def encode_on_nodes(
     absent = [
         clip
         for clip in clips
-        if clip.name in contents and not cache.has("window", _key(contents[clip.name], encoder.digest, spec))
+        if clip.name in contents
+        and not cache.has("window", _key(contents[clip.name].digest, encoder.digest, spec))
     ]
     jobs = [_Job(clip.name, clip.path, contents[clip.name], spec, model) for clip in absent]
     refused: dict[str, str] = {}

@@ -12,15 +12,17 @@ import numpy.typing as npt
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
-from ..datasets.extraction import Failure, content_digests
+from ..datasets.extraction import Failure, stamped_contents
+from ..datasets.prompts import normalize_caption
 from ..errors import DataError
 from ..mobileviclip.encoder import VideoTextEncoder
-from ..mobileviclip.training.duplicates import count_duplicates, normalize_caption
+from ..mobileviclip.training.duplicates import count_duplicates
 from ..mobileviclip.training.pairs import Pair
 from ..progress import Reporter
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import digest_file
+from ..storage.digest import Stamped, stamped_digest
+from ..storage.stamps import check_unchanged
 from .scores import retrieval_scores
 
 __all__ = ["evaluate_retrieval"]
@@ -62,14 +64,14 @@ def _encode_clips(
 ) -> tuple[dict[Path, str], Vectors, list[Failure]]:
     """(content digest of each readable clip, vector of each content, unreadable clips)."""
     clips = [Clip(path, str(path), "") for path in dict.fromkeys(pair.clip for pair in pairs)]
-    known = content_digests(clips, cache)
+    known = stamped_contents(clips, cache)
     digest_of, vectors, failures = dict[Path, str](), Vectors(), list[Failure]()
     for done, clip in enumerate(clips, start=1):
         try:
-            digest = known.get(clip.name) or digest_file(clip.path)
-            if digest not in vectors:
-                vectors[digest] = _vector(clip.path, digest, encoder, cache)
-            digest_of[clip.path] = digest
+            content = known.get(clip.name) or stamped_digest(clip.path)
+            if content.digest not in vectors:
+                vectors[content.digest] = _vector(clip.path, content, encoder, cache)
+            digest_of[clip.path] = content.digest
         except Exception as error:
             failures.append(Failure(clip.name, "video", problem_of(clip.name, error)))
         reporter.progress("clips", done, len(clips))
@@ -79,12 +81,17 @@ def _encode_clips(
 
 
 def _vector(
-    path: Path, digest: str, encoder: VideoTextEncoder, cache: FeatureCache
+    path: Path, content: Stamped, encoder: VideoTextEncoder, cache: FeatureCache
 ) -> npt.NDArray[np.float32]:
-    """Vector of a clip, from the cache if it is there."""
-    key = cache_key("video", digest, {"model": encoder.digest})
+    """Vector of a clip, from the cache if it is there.
+
+    Raises:
+        SourceChanged: the file was changed while it was read.
+    """
+    key = cache_key("video", content.digest, {"model": encoder.digest})
     arrays = cache.get("video", key)
     if arrays is None:
         arrays = {"vector": encoder.encode_clips(encoder.read(path)[None])[0]}
+        check_unchanged(path, content.stamp)
         cache.put("video", key, arrays)
     return np.asarray(arrays["vector"], np.float32)

@@ -15,14 +15,14 @@ from mv_tools.urls import is_url, spelled, url_of
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
-from ..datasets.extraction import Failure, content_digests
+from ..datasets.extraction import Failure, stamped_contents
 from ..datasets.walk import VIDEO_SUFFIXES, find_videos, is_hidden
 from ..errors import CheckpointError, DataError
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..parallel.runner import JobRunner
 from ..progress import Reporter
 from ..storage.cache import Arrays, FeatureCache
-from ..storage.digest import digest_file
+from ..storage.digest import stamped_digest
 from ..storage.names import printable
 from ..storage.objects import ObjectFolder
 from .encode import WindowSpec, encode_on_nodes, encode_windows
@@ -86,8 +86,9 @@ class VideoIndex:
         name = self.source or "the index"
         if encoder.digest != self.model_digest:
             raise CheckpointError(
-                f"{name} was made with other weights ({self.model_text}) than the query's "
-                f"({encoder.describe()}); make the index again, or search with the model it was made with"
+                f"{name} was made with other weights ({self.model_text}, digest {self.model_digest[:8]}) "
+                f"than the query's ({encoder.describe()}, digest {encoder.digest[:8]}); "
+                "make the index again, or search with the model it was made with"
             )
         if self.vectors.shape[1] != encoder.config.embed_dim:
             raise CheckpointError(
@@ -121,11 +122,11 @@ def build_index(
         MoclipError: the disk is full, or there is no such cluster; finished work is kept.
     """
     clips, failures = _clips(folder)
-    digests = content_digests(clips, cache)
+    contents = stamped_contents(clips, cache)
     refused: dict[str, str] = {}
     if runner is not None and runner.remote:
         progress = partial(reporter.progress, "index on the cluster")
-        refused = encode_on_nodes(clips, digests, encoder, windows, cache, runner, progress)
+        refused = encode_on_nodes(clips, contents, encoder, windows, cache, runner, progress)
     videos, rows = list[VideoFile](), list[Arrays]()
     for done, clip in enumerate(clips, start=1):
         try:
@@ -133,8 +134,8 @@ def build_index(
                 failures.append(Failure(clip.name, "index", refused[clip.name]))
                 continue
             stamp = _stamp(clip.path)
-            digest = digests.get(clip.name) or digest_file(clip.path)
-            row = encode_windows(clip.path, digest, encoder, windows, cache)
+            content = contents.get(clip.name) or stamped_digest(clip.path)
+            row = encode_windows(clip.path, content, encoder, windows, cache)
         except Exception as error:
             failures.append(Failure(clip.name, "index", problem_of(clip.name, error)))
         else:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mv_tools.urls import spelled
+from mv_tools.urls import spelled, url_of
 
 from ..errors import CheckpointError, ConfigError
 from ..mobileviclip import variant
@@ -80,11 +80,12 @@ def _path(value: Any) -> Path:
     """A path that can be passed to the system.
 
     Raises:
-        ValueError: not a text, or with characters that are not valid in paths.
+        ValueError: not a text, with characters that are not valid in paths, or a URL that is none.
     """
     if not isinstance(value, str) or "\0" in value:
         raise ValueError(f"{value!r} is not a path")
     os.fsencode(value)  # refuses characters that are not valid in file names
+    url_of(value)
     return Path(value)
 
 

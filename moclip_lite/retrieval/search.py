@@ -18,6 +18,7 @@ from .index import VideoIndex
 
 __all__ = ["EXACT_LIMIT", "Hit", "nearest", "search"]
 
+_ROUNDING: Final = 1e-5  # of a product of unit vectors
 EXACT_LIMIT: Final = 100_000
 """Largest number of windows searched by a matrix product; more are searched by FAISS, which is exact too and
 does not store the score of every window for every query."""
@@ -56,7 +57,8 @@ def search(
         ValueError: an empty text.
     """
     index.check_model(encoder)
-    queries = encoder.encode_texts(texts)
+    warnings: list[str] = []
+    queries = encoder.encode_texts(texts, warn=warnings.append)
     states = [video.state(index.root) for video in index.videos]
     usable = np.flatnonzero(np.array([state != "gone" for state in states])[index.video_of])
     if not len(usable):
@@ -68,7 +70,7 @@ def search(
         for row in zip(scores, places, strict=True)
     ]
     counts = Counter(states)
-    warnings = [
+    warnings += [
         f"{counts[state]} of {len(states)} videos {text} since they were indexed"
         for state, text in (("gone", "are gone"), ("changed", "have changed"))
         if counts[state]
@@ -85,7 +87,7 @@ def _hit(index: VideoIndex, window: int, score: float) -> Hit:
 def nearest(
     vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], k: int, limit: int = EXACT_LIMIT
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Find the k vectors of largest inner product with each query, best first.
+    """Find the k vectors of largest inner product with each query, best first, equal ones by position.
 
     Args:
         vectors: [N, D].
@@ -111,5 +113,26 @@ def nearest(
         ) from error
     flat: Any = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(np.ascontiguousarray(vectors))
-    products, places = flat.search(np.ascontiguousarray(queries), k)
-    return np.asarray(products, np.float32), np.asarray(places, np.int64)
+    return _in_order(flat, vectors, np.ascontiguousarray(queries), k)
+
+
+def _in_order(
+    flat: Any, vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], k: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Search with FAISS; of equal products the first positions, which it promises for none.
+
+    It is asked for more until the last products are below the k-th ones.
+    """
+    count = k
+    while True:
+        count = min(2 * count, len(vectors))
+        rough, found = flat.search(queries, count)
+        if count == len(vectors) or bool((rough[:, k - 1] - rough[:, -1] > _ROUNDING).all()):
+            break
+    found = np.sort(np.asarray(found, np.int64), axis=1)
+    pairs = zip(found, queries, strict=True)
+    products = np.stack(
+        [(vectors[row] * query).sum(axis=1) for row, query in pairs]
+    )  # equal for equal vectors
+    order = np.argsort(-products, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(products, order, axis=1), np.take_along_axis(found, order, axis=1)

@@ -1,9 +1,4 @@
-"""Windows of a video: it is cut at shot boundaries detected from motion vectors, and long shots are divided.
-
-At a cut, encoders insert an irregular I picture or code a P picture mostly with intra blocks. Both also occur
-without a cut (a flash, a scene that is hard to predict), so the pictures before and after it are compared;
-no others are decoded.
-"""
+"""Windows of a video: it is cut at shot boundaries, and long shots are divided."""
 
 from __future__ import annotations
 
@@ -15,17 +10,15 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-import mv_tools
-from mv_tools import MotionDecoder, RgbDecoder, UnsupportedStream
+from mv_tools import RgbDecoder
 
-__all__ = ["Window", "cut_windows", "find_cuts", "video_windows"]
+from .shots import find_cuts
+
+__all__ = ["Window", "cut_windows", "video_windows"]
 
 _TOLERANCE: Final = 1e-6  # seconds; times are sums of fractions
 _MAX_EXTRA_PARTS: Final = 4
-_MIN_INTER_SHARE: Final = 0.4  # of a P picture's blocks; with fewer inter blocks it may begin a shot
-_MIN_CHANGE: Final = 24.0  # mean absolute difference of thumbnails, of 255
 
 
 @dataclass(frozen=True)
@@ -36,37 +29,6 @@ class Window:
     stop: int
     start_seconds: float
     stop_seconds: float
-
-
-def find_cuts(path: Path) -> list[int]:
-    """First frames of shots, without the first frame of the video; none if the codec has no motion vectors.
-
-    Raises:
-        mv_tools.MotionError: damaged file.
-    """
-    candidates, keys = [], []
-    try:
-        for frame in MotionDecoder(path):
-            if frame.pict_type == "I":
-                keys.append(frame.frame_index)
-            elif frame.pict_type == "P" and mv_tools.inter_mask(frame).mean() < _MIN_INTER_SHARE:
-                candidates.append(frame.frame_index)
-    except UnsupportedStream:
-        return []
-    keys = sorted(set(keys))
-    distance = np.diff(keys)
-    # Regular I pictures have the largest distance; those at a smaller distance are irregular.
-    candidates += [key for key, gap in zip(keys[1:], distance, strict=True) if gap < distance.max()]
-    return [frame for frame in sorted(set(candidates)) if frame > 0 and _changed(path, frame)]
-
-
-def _changed(path: Path, frame: int) -> bool:
-    """Whether a frame differs strongly from the previous one."""
-    previous, current = (
-        np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX), np.float32)
-        for _, picture in mv_tools.iter_rgb_at(path, [frame - 1, frame])
-    )
-    return bool(np.abs(current - previous).mean() >= _MIN_CHANGE)
 
 
 def cut_windows(

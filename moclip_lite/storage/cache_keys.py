@@ -56,7 +56,7 @@ STAGES: dict[str, StageCode] = {
     "trained": StageCode(4, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(2, cached=False),
     "video": StageCode(4, (*_ENCODERS, *_PICTURES), reads_video=True),
-    "window": StageCode(4, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "window": StageCode(5, (*_ENCODERS, *_PICTURES), reads_video=True),
 }
 """The cache's stages, ``encoder`` (remembered digests of an encoder's weights) and ``results`` (metrics and
 report of a run folder)."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from mv_tools import MotionError
 from mv_tools.remote import RemoteFile
@@ -17,10 +17,11 @@ from mv_tools.urls import is_url, spelled
 
 from .files import cache_access
 from .names import valid_unicode
+from .stamps import Stamp, stamp_of
 
 log = logging.getLogger("moclip.cache")
 
-__all__ = ["ContentDigests", "digest_bytes", "digest_file"]
+__all__ = ["ContentDigests", "Stamped", "digest_bytes", "digest_file", "stamped_digest"]
 
 _CHUNK: Final = 1 << 20
 _SIZE: Final = 16
@@ -45,6 +46,22 @@ def digest_file(path: Path) -> str:
                 yield chunk
 
     return digest_bytes(chunks())
+
+
+class Stamped(NamedTuple):
+    """Digest of a content, and the stamp of the file that it was read from; None at a URL."""
+
+    digest: str
+    stamp: Stamp | None
+
+
+def stamped_digest(path: Path) -> Stamped:
+    """The digest of a file, with the stamp that it had before.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return Stamped(stamp=stamp_of(path), digest=digest_file(path))
 
 
 def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
@@ -115,30 +132,35 @@ class ContentDigests:
 
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
         """Digest of each readable file; the others are left out, and reading them raises the reason."""
-        digests: dict[Path, str] = {}
+        return {path: known.digest for path, known in self.stamped(paths).items()}
+
+    def stamped(self, paths: Iterable[Path]) -> dict[Path, Stamped]:
+        """As :meth:`of`, with the stamps that the files had before."""
+        digests: dict[Path, Stamped] = {}
         fresh: list[tuple[str, int, int, int, int, str]] = []
         known = self._known()
         listed = list(paths)
         remote = [path for path in listed if is_url(path)]
-        digests.update(_remote_digests(remote))
+        digests.update((path, Stamped(digest, None)) for path, digest in _remote_digests(remote).items())
         for path in listed:
             if path in digests:
                 continue
             try:
-                stat = path.stat()
+                stamp = stamp_of(path)
             except (OSError, ValueError):  # absent, or an impossible name
                 continue
-            key = valid_unicode(str(path.absolute()))
-            stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            if stamp is None:  # at a URL, and not readable
+                continue
+            key, facts = valid_unicode(str(path.absolute())), stamp[:4]
             row = known.get(key)
-            if row is not None and tuple(row[:-1]) == stamp:
-                digests[path] = str(row[-1])
+            if row is not None and tuple(row[:-1]) == facts:
+                digests[path] = Stamped(str(row[-1]), stamp)
             else:
                 try:
-                    digests[path] = digest_file(path)
+                    digests[path] = Stamped(digest_file(path), stamp)
                 except OSError:
                     continue
-                fresh.append((key, *stamp, digests[path]))
+                fresh.append((key, *facts, digests[path].digest))
         if fresh:
             try:
                 with self._connect() as db:

@@ -22,6 +22,7 @@ from mv_tools.urls import url_of
 
 from ..errors import CacheUnavailable, CheckpointError, ConfigError
 from .local_file import local_path
+from .tensor_types import unread_type
 
 __all__ = [
     "atomic_path",
@@ -208,6 +209,7 @@ def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str
         CheckpointError: missing, cut short or not a safetensors file.
     """
     with _open_tensors(path) as file:
+        _refuse_unread(path, file)
         metadata = dict(file.metadata() or {})
         return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
@@ -220,6 +222,7 @@ def tensor_slices(path: Path) -> Iterator[Callable[[str], Any]]:
         CheckpointError: missing, cut short or not a safetensors file.
     """
     with _open_tensors(path) as file:
+        _refuse_unread(path, file)
         yield file.get_slice
 
 
@@ -230,10 +233,12 @@ def parse_tensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, s
         CheckpointError: cut short or not a safetensors file.
     """
     try:
-        arrays = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return arrays, dict(header.get("__metadata__", {}))
-    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        metadata = dict(header.pop("__metadata__", {}))
+        if unread := unread_type({name: entry["dtype"] for name, entry in header.items()}):
+            raise CheckpointError(unread)
+        return load(data), metadata
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"damaged or not a safetensors file: {error}") from error
 
 
@@ -254,6 +259,16 @@ def read_description(path: Path) -> dict[str, Any] | None:
     except (CheckpointError, KeyError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse_unread(path: Path, file: Any) -> None:
+    """Refuse a file with numbers of a type that NumPy lacks.
+
+    Raises:
+        CheckpointError: it has such numbers.
+    """
+    if unread := unread_type({name: file.get_slice(name).get_dtype() for name in file.keys()}):  # noqa: SIM118
+        raise CheckpointError(f"{path}: {unread}")
 
 
 @contextmanager

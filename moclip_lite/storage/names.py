@@ -1,14 +1,15 @@
-"""Forms of file names: what can be stored as text and shown on a terminal, and names that look the same."""
+"""File names as text: to be stored, on a terminal and within messages; names that look the same; blank texts."""
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import unicodedata
 from pathlib import Path, PurePath
 from typing import Final
 
-__all__ = ["composed", "files_like", "printable", "valid_unicode"]
+__all__ = ["composed", "files_like", "is_blank", "named_reason", "printable", "valid_unicode"]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -54,3 +55,15 @@ def files_like(path: Path) -> list[Path]:
         forms = dict.fromkeys((part, composed(part), unicodedata.normalize("NFD", part)))
         found = [folder / form for folder in found for form in forms if (folder / form).exists()]
     return [file for file in found if file.is_file()]
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text, in which HTML's names of characters stand for these, shows nothing."""
+    shown = html.unescape(html.unescape(text))  # as tokenizers do
+    return not any(character.isprintable() and not character.isspace() for character in shown)
+
+
+def named_reason(path: Path, reason: str) -> str:
+    """A reason that names its file, once."""
+    named = printable(str(path)) in printable(reason)
+    return reason if named else f"{path}: {reason}"

@@ -32,7 +32,8 @@ class ZeroShotModel:
         labels: free text.
 
     Raises:
-        ConfigError, WeightsUnavailable, CheckpointError: the model or its prompts are unavailable.
+        ConfigError, WeightsUnavailable, CheckpointError: the model or its prompts are unavailable, or two
+            labels share a sentence.
     """
 
     motion = None
@@ -41,9 +42,10 @@ class ZeroShotModel:
         self.experiment, self.labels = session.experiment, tuple(labels)
         self.heads: dict[Stream, Any] = {Stream.APPEARANCE: None}
         session.encoder.require_text()
+        prompts = read_prompts(session.experiment.clip.prompts).check(labels)
+        prompts.refuse_shared(labels)
         session.encoder.warn_if_random()
         self._encoder = session.encoder.lazy.encoder
-        prompts = read_prompts(session.experiment.clip.prompts).check(labels)
         self._classes = self._encoder.class_vectors(labels, prompts)
 
     def timeline(

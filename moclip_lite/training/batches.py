@@ -104,7 +104,8 @@ def accuracy_and_loss(
     """
     counts = np.bincount(targets, minlength=scores.shape[1])[targets]
     weights = (1 / counts if macro else np.ones(len(targets))).astype(np.float64)
+    right = (scores.argmax(axis=1) == targets) * weights
+    accuracy = 100 * float(right.sum() / weights.sum())  # 100 exactly where all are right
     weights /= weights.sum()
     probabilities = scores[np.arange(len(targets)), targets].astype(np.float64)
-    accuracy = 100 * float(((scores.argmax(axis=1) == targets) * weights).sum())
     return accuracy, float(-(np.log(np.maximum(probabilities, 1e-12)) * weights).sum())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
-__all__ = ["find_prefix", "load_strictly", "read_checkpoint"]
+__all__ = ["find_prefix", "load_strictly", "read_checkpoint", "read_safetensors"]
 
 _CONTAINERS: Final = (
     "state_dict_ema",
@@ -60,13 +60,25 @@ def read_checkpoint(path: Path, setting: str) -> tuple[dict[str, Tensor], str]:
     return tensors, entry
 
 
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file of any type of numbers, bfloat16 too: (name -> tensor, metadata).
+
+    Raises:
+        CheckpointError: missing, or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
 def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+        return read_safetensors(path)[0]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats; what matters is checked below

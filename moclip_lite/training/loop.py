@@ -18,8 +18,9 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import TrainingDiverged
 from ..parallel.ddp import in_parallel
-from ..parallel.ranks import share, share_weights, wait_for_all
+from ..parallel.ranks import add_up, share, share_weights, wait_for_all
 from .averaging import AveragedWeights
 from .device import repeatable, seed_all
 from .saved_state import load_state, save_state
@@ -145,6 +146,9 @@ def train(
         fingerprint: identifies what is trained on what.
         on_epoch: called with the row of each epoch.
         on_earlier: called first, with the row of each epoch of the attempts that it continues from.
+
+    Raises:
+        TrainingDiverged: the weights are not finite after an epoch.
     """
     with repeatable(device):
         training = _Training(task, settings, device, checkpoint, fingerprint)
@@ -206,13 +210,18 @@ class _Training(Generic[BatchT]):
         return 0 < patience <= epochs - 1 - self.result.best_epoch
 
     def run_epoch(self, epoch: int) -> Row:
-        """Train an epoch, or the rest of it, and return its row."""
+        """Train an epoch, or the rest of it, and return its row.
+
+        Raises:
+            TrainingDiverged: the weights are not finite.
+        """
         seed_all(self.settings.seed * 100_003 + epoch + share().rank * 2**40)
         self.network.train()
         for batch in self.task.batches(epoch, len(self.losses)):
             self._save_if_due(self.settings.save_within_epoch)
             self._step(epoch, len(self.losses), batch)
         self.weights.eval()
+        self._refuse_divergence(epoch)
         rate = self.task.rate(epoch, max(0, len(self.losses) - 1))
         with self.average.inside(self.weights) if self.average is not None else nullcontext():
             row = {"epoch": epoch, **self.task.summary(self.losses), "lr": rate}
@@ -224,6 +233,20 @@ class _Training(Generic[BatchT]):
                 self.best = _snapshot(self.weights)
         self._save_if_due(self.settings.save_at_epoch)
         return row
+
+    def _refuse_divergence(self, epoch: int) -> None:
+        """Refuse weights that are not finite; the loss may be: norms use the batch's own statistics then.
+
+        Raises:
+            TrainingDiverged: there are such weights, in any process.
+        """
+        state = self.weights.state_dict()
+        flawed = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
+        if any(add_up((len(flawed),))):
+            raise TrainingDiverged(
+                f"the training diverged in epoch {epoch}: its weights are not finite numbers; "
+                "lower the learning rate (lr)"
+            )
 
     def _step(self, epoch: int, step: int, batch: BatchT) -> None:
         rate = self.task.rate(epoch, step)

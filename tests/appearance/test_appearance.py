@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 
@@ -99,6 +100,24 @@ def test_class_vectors_are_means_over_sentences(random_encoder: OpenClipEncoder)
         ["a photo of diving.", "diving in a video", "a photo of a dive.", "a dive in a video"]
     )
     np.testing.assert_allclose(vector, rows.mean(0) / np.linalg.norm(rows.mean(0)), atol=1e-5)
+
+
+def test_sentences_that_are_too_long_are_named_once_a_label(
+    random_encoder: OpenClipEncoder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("moclip"), "propagate", True)
+    prompts = Prompts(("a photo of {}.", "{}"), {"long": ("word " * 90,)})
+    with caplog.at_level(logging.WARNING, "moclip.text"):
+        random_encoder.class_vectors(["Dive", "long"], prompts)
+        random_encoder.encode_text(["word " * 75])
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "the text 'a photo of word word word word word word'... and 1 more has"
+    )
+    assert "77 tokens that " in record.getMessage()
+    with caplog.at_level(logging.WARNING, "moclip.text"):
+        random_encoder.encode_text(["word " * 76])
+    assert len(caplog.records) == 2
 
 
 def test_prompt_files(tmp_path: Path) -> None:

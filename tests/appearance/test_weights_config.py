@@ -301,7 +301,7 @@ def test_models_of_transformers_work_where_it_is_installed(monkeypatch: pytest.M
 
     def tokenizer(name: str, **more: Any) -> Any:
         asked.append((name, more["context_length"]))
-        return lambda texts: torch.zeros(len(texts), 77, dtype=torch.int64)
+        return lambda texts, context_length=77: torch.zeros(len(texts), context_length, dtype=torch.int64)
 
     monkeypatch.setattr(open_clip.factory, "HFTokenizer", tokenizer)
     encoder = OpenClipEncoder("ViT-B-16-SigLIP", "none")

@@ -194,6 +194,7 @@ def test_labels_by_all_three_options(tmp_path: Path, clip: Path) -> None:
     assert {p["label"] for p in found[0]["predictions"]} == {"cutting, slicing", "running", "a, b"}
     assert_refused(moclip(*words, "--labels", "run,  Run"), "given twice")
     assert_refused(moclip(*words, "--label", "one"), "two labels")
+    assert_refused(moclip(*words, "--labels", "_,cooking"), "the label '_' has no words")
 
 
 def test_invalid_replacements_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.lock import FolderLock
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.results.trained_on import write_division
-from moclip_lite.storage.files import write_json
+from moclip_lite.storage.files import write_json, write_tensors
 from moclip_lite.training.checkpoint import save_weights
 
 from support.annotations import long_video
@@ -93,6 +93,12 @@ def vp9(path: Path) -> Path:
 
 def arrays(path: Path) -> Path:
     np.savez(path, nobody=np.ones(3, np.float32))
+    return path
+
+
+def own_weights(path: Path) -> Path:
+    """The metadata of a file of this program are enough to tell."""
+    write_tensors(path, {}, {"format": "mobileviclip-1"})
     return path
 
 
@@ -324,6 +330,11 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "is called like a clip": lambda p: ("run", FOLDER_YAML, "--root", data(p), "--set", f"data.appearance={arrays(p / 'own.npz')}"),
     "was trained on appearance features": lambda p: ("predict", video(p), "--model", without_features(p)),
     "has no text encoder": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--model", "timm:test_resnet"),
+    "has no words": lambda p: ("zero-shot", video(p), "--labels", "_, cooking"),
+    "share the sentence": lambda p: (
+        "zero-shot", video(p), "--labels", "a, b", "--prompts", written(p / "p.yaml", "classes: {a: [x], b: [x]}"),
+    ),
+    "format already": lambda p: ("convert", own_weights(p / "w.safetensors"), "--out", p / "x.safetensors"),
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "but no fold": lambda p: ("compare", *two_seeds(p)),
     "the stream that is compared": lambda p: ("ablate", heads(p), "--set", "run.streams=[motion]"),

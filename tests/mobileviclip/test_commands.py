@@ -203,6 +203,12 @@ def test_retrieval(videos: Path, weights: Path, tmp_path: Path) -> None:
     assert (result["videos"], result["texts"]) == (2, 2)
     assert result["text_to_video"]["r5"] == 100
     assert "dual softmax" in assert_ok(moclip(*words)).out
+    (videos / "left" / "1.mp4").write_bytes(b"broken")
+    table.write_text("video_id,sentence\nleft/0,a pan\nleft/1,a pan\n")
+    partial = moclip(*words, "--json")
+    assert partial.code == 2
+    assert "1 clips could not be read; the others are in the scores" in partial.err
+    assert partial.json["videos"] == 1
     table.write_text("video_id,sentence\nleft/9,x\n")
     assert_refused(moclip(*words), "left/9")
 
@@ -271,6 +277,10 @@ def test_convert(tmp_path: Path, weights: Path) -> None:
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL), "1 unexpected", "more")
     output = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--partial"))
     assert "unexpected: image_encoder.model.more" in output.err
+    assert_refused(moclip("convert", theirs, "--out", tmp_path / "ours.pt", *MODEL), "end in .safetensors")
+    assert_refused(moclip("convert", weights, "--out", out, *MODEL), "this program's format already")
+    words = ("convert", theirs, "--out", out, *MODEL, "--partial", "--rename", "nowhere=x")
+    assert "'nowhere' matches none of the names in" in assert_ok(moclip(*words)).err
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "x"), "REGEX=REPLACEMENT")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "(=x"), "regular expression")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be used")

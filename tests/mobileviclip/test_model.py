@@ -185,7 +185,7 @@ def test_texts(caplog: pytest.LogCaptureFixture) -> None:
     tokens = model.tokenize(["A person   juggling", "a person juggling"])
     assert tokens.shape == (2, 77)
     assert torch.equal(tokens[0], tokens[1])
-    for bad in ([], [""], ["x", "  "]):
+    for bad in ([], [""], ["x", "  "], ["&nbsp;"], ["\u200b"]):
         with pytest.raises(ValueError, match="text"):
             model.tokenize(bad)
     with caplog.at_level(logging.WARNING, "moclip.text"):

@@ -40,8 +40,9 @@ def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     assert (clip >= 0).all()
     assert (clip <= 1).all()
     assert caption == "a cat"
-    with pytest.raises(DataError, match=r"b\.avi"):
+    with pytest.raises(DataError, match=r"b\.avi") as refused:
         source.pair(1, np.random.default_rng(0))
+    assert str(refused.value).count("b.avi") == 1
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,16 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pd, "read_parquet", lambda path: (_ for _ in ()).throw(ImportError("pyarrow")))
     with pytest.raises(MoclipError, match=r"moclip-lite\[parquet\]"):
         read_pairs(tmp_path / "t.parquet")
+
+
+def test_classes_that_share_a_caption_are_one_group(tmp_path: Path) -> None:
+    labels = ["ApplyMakeup", "Dive", "apply_makeup", "Jog", "Sprint"]
+    clips = [Clip(tmp_path / label, label, label) for label in labels]
+    prompts = Prompts(("a {}.",), {"Jog": ("jog", "run"), "Sprint": ("sprint", "Run")})
+    makeup, dive, same, jog, sprint = (pair.group for pair in class_pairs(clips, prompts))
+    assert makeup == same
+    assert jog == sprint
+    assert len({makeup, dive, jog}) == 3
 
 
 def test_class_captions_with_sides_are_not_mirrored(clip: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moclip_lite.errors import ConfigError, DataError
+from moclip_lite.errors import ConfigError, DataError, TrainingDiverged
 from moclip_lite.mobileviclip import VARIANTS, MobileViCLIP, build
 from moclip_lite.mobileviclip.encoder import ModelSpec
 from moclip_lite.mobileviclip.training import run
@@ -252,10 +252,26 @@ def test_a_folder_continues_with_the_contents_of_its_clips_only(
     assert train() == metrics
 
 
+def test_a_training_whose_weights_diverge_says_so(tmp_path: Path) -> None:
+    """The loss stays finite: norms compute with the batch's own statistics while they are trained."""
+    model, rows = build(SMALLEST), list[int]()
+
+    def spoil(done: int, total: int, loss: float) -> None:
+        assert math.isfinite(loss)
+        rows.append(done)
+        next(b for name, b in model.named_buffers() if name.endswith("running_var")).fill_(math.inf)
+
+    checkpoint = tmp_path / "c.safetensors"
+    with pytest.raises(TrainingDiverged, match=r"in epoch 0: .* lower the learning rate"):
+        fit_video_text(model, Memory(), SETTINGS, device=CPU, checkpoint=checkpoint, on_step=spoil)
+    assert rows == [1, 2, 3]
+    assert not checkpoint.exists()
+
+
 def test_broken_clips_are_reported_and_too_few_pairs_refused() -> None:
     result = fit_video_text(build(SMALLEST), Memory(broken=(2, 3)), SETTINGS, device=CPU)
     assert set(result.unread) == {2, 3}
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match=r"^all 12 clips can't be read; the first: clip \d+ is broken$"):
         fit_video_text(build(SMALLEST), Memory(broken=tuple(range(12))), SETTINGS, device=CPU)
     with pytest.raises(ValueError, match="folded"):
         fit_video_text(build(SMALLEST).reparameterize(), Memory(), SETTINGS, device=CPU)

@@ -30,6 +30,7 @@ from moclip_lite.mobileviclip import (
     save_model,
     variant,
 )
+from moclip_lite.mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from moclip_lite.mobileviclip.layouts import translate_names
 
 from support.mobileviclip import (
@@ -81,12 +82,23 @@ def spoil_key(about: dict[str, object]) -> None:
     about["config"]["dimensions"] = 3  # type: ignore[index]
 
 
-@pytest.mark.parametrize("how", ["cut", "other", "config", "key", "nan", "lacking"])
+def spoil_deviation(about: dict[str, object]) -> None:
+    about["config"]["normalization"] = [[0, 0, 0], [1, 0, 1]]  # type: ignore[index]
+
+
+SPOILT = {
+    "nan": ("log_temperature", float("nan")),
+    "too large": ("log_temperature", 1e300),  # for float32
+    "variance": ("video.trunk.stem.0.conv_kxk.0.bn.running_var", -1.0),
+}
+
+
+@pytest.mark.parametrize(
+    "how", ["cut", "other", "config", "key", "nan", "lacking", "variance", "too large", "deviation"]
+)
 def test_damaged_files_are_refused(tmp_path: Path, how: str) -> None:
     path = tmp_path / "m.safetensors"
     model = shaken()
-    if how == "nan":
-        model.log_temperature.data.fill_(float("nan"))
     save_model(path, model)
     state = load_file(path)
     about = {"config": TINY.describe(), "folded": False, "weights": "x"}
@@ -97,11 +109,59 @@ def test_damaged_files_are_refused(tmp_path: Path, how: str) -> None:
     elif how == "lacking":
         state.pop("log_temperature")
         save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
-    elif how in ("config", "key"):
-        (spoil_config if how == "config" else spoil_key)(about)
+    elif how in SPOILT:
+        name, value = SPOILT[how]
+        state[name] = torch.full_like(state[name], value, dtype=torch.float64)
         save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
-    with pytest.raises(CheckpointError, match=r"m\.safetensors|description"):
+    elif how in ("config", "key", "deviation"):
+        {"config": spoil_config, "key": spoil_key, "deviation": spoil_deviation}[how](about)
+        save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
+    with pytest.raises(CheckpointError, match=r"m\.safetensors"):
         load_model(path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_would_be_refused_is_not_written(tmp_path: Path, number: float) -> None:
+    model = shaken()
+    model.log_temperature.data.fill_(number)
+    with pytest.raises(
+        CheckpointError, match=r"is not written: 'log_temperature' holds numbers that are not"
+    ):
+        save_model(tmp_path / "m.safetensors", model)
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_weights_of_half_the_size_are_read(tmp_path: Path, kind: torch.dtype) -> None:
+    save_model(tmp_path / "m.safetensors", shaken())
+    with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
+        about = file.metadata()
+    state = {
+        name: value.to(kind) if value.is_floating_point() else value
+        for name, value in load_file(tmp_path / "m.safetensors").items()
+    }
+    save_file(state, tmp_path / "m.safetensors", about)
+    loaded = load_model(tmp_path / "m.safetensors").state_dict()
+    assert all(torch.equal(value, state[name].to(value.dtype)) for name, value in loaded.items())
+    theirs = {name: value.contiguous().to(kind) for name, value in apple_state(shaken()).items()}
+    save_file(theirs, tmp_path / "theirs.safetensors")
+    assert "apple" in import_checkpoint(build(TINY), tmp_path / "theirs.safetensors").layout
+
+
+def test_models_whose_vectors_are_not_finite_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+    model = shaken()
+    for parameter in (model.video.trunk.head.fc.weight, model.text.projection_layer):
+        parameter.data.fill_(3e38)  # finite, as are all weights
+    save_model(tmp_path / "m.safetensors", model)
+    spec = ModelSpec(name="tiny", pretrained=str(tmp_path / "m.safetensors"), num_frames=4)
+    encoder = VideoTextEncoder(spec)
+    with pytest.raises(CheckpointError, match="vectors are not finite"):
+        encoder.encode_clips(torch.rand(1, 4, 3, 64, 64))
+    with pytest.raises(CheckpointError, match="vectors are not finite"):
+        encoder.encode_texts(["a person juggling"])
 
 
 def numbered(names: Sequence[str]) -> State:
@@ -370,6 +430,11 @@ def test_a_name_requires_a_file_of_its_size(tmp_path: Path, monkeypatch: pytest.
             create_mobileviclip(name, tmp_path / "tiny.safetensors", num_frames=frames)
     theirs = write(tmp_path / "theirs.pt", apple_state(shaken()))
     assert "apple" in create_mobileviclip("tiny", theirs, num_frames=4).weights
+    with pytest.raises(CheckpointError, match=rf"is a folder; .* such as {tmp_path}/tiny\.safetensors"):
+        create_mobileviclip("tiny", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=rf"such as {tmp_path}/model\.safetensors"):
+        create_mobileviclip("tiny", tmp_path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         create_mobileviclip("tiny", tmp_path / "absent.pt")
 

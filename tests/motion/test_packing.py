@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from moclip_lite.motion.packing import pack, unpack
 from moclip_lite.motion.read import STEPS, MotionClip, read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.cache_keys import cache_key
+from moclip_lite.storage.digest import digest_file
+from mv_tools import SourceChanged
 
 from support.clips import encode, panning
 
@@ -79,8 +83,13 @@ def test_damage_is_found(damage: str) -> None:
         unpack(arrays, SPEC)
 
 
+def key_of(path: Path, spec: MotionSpec) -> str:
+    return cache_key("motion", digest_file(path), spec.key_settings())
+
+
 def test_an_entry_that_cannot_be_unpacked_is_made_again(clip: Path, tmp_path: Path) -> None:
-    spec, cache, key = MotionSpec(segments=4, frames=3, grid=(6, 8)), FeatureCache(tmp_path), "ab" * 16
+    spec, cache = MotionSpec(segments=4, frames=3, grid=(6, 8)), FeatureCache(tmp_path)
+    key = key_of(clip, spec)
     fresh, empty = load_motion(clip, spec, cache, key)
     assert not empty
     cache.put("motion", key, {"fields": np.zeros(9, np.uint8)})  # its digest is right
@@ -98,8 +107,18 @@ def test_seven_seconds_at_25_segments_take_under_150_kb(shared: Path, tmp_path: 
     for kind in ("raw", "accumulated"):
         spec = MotionSpec(segments=25, frames=5, grid=(24, 32), field=kind)  # type: ignore[arg-type]
         cache = FeatureCache(tmp_path / "cache")
-        load_motion(path, spec, cache, f"{kind:0>32}")
-        assert 10_000 < cache.size("motion", f"{kind:0>32}") < 150_000
+        load_motion(path, spec, cache, key_of(path, spec))
+        assert 10_000 < cache.size("motion", key_of(path, spec)) < 150_000
+
+
+def test_an_entry_of_a_replaced_file_is_not_made_again(
+    clip: Path, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    spec, cache = MotionSpec(segments=4, frames=3, grid=(6, 8)), FeatureCache(tmp_path)
+    key = key_of(clip, spec)
+    with pytest.raises(SourceChanged, match="was changed since its motion was read"):
+        load_motion(make_clip("other.mp4", crf="30"), spec, cache, key)
+    assert not cache.has("motion", key)
 
 
 def test_the_size_of_all_entries_is_announced_once(make_clip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -119,6 +119,11 @@ def test_a_changed_object_is_noticed_where_requests_take_no_condition() -> None:
     memory.rm("/changing", recursive=True)
 
 
+def test_a_word_that_looks_like_a_url_and_is_none_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"http://\[bad is not a URL"):
+        url_of("http://[bad")
+
+
 def test_slashes_of_a_url_are_kept() -> None:
     """Objects `a//b` and `a/b` are two."""
     memory = pytest.importorskip("fsspec").filesystem("memory")

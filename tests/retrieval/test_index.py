@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -72,6 +73,10 @@ def test_missing_and_changed_videos_are_reported(
         "1 of 3 videos are gone since they were indexed",
         "1 of 3 videos have changed since they were indexed",
     ]
+    _, (cut, *others) = search(index, encoder, ["word " * 80], 1)
+    assert cut.startswith("the text 'word word")
+    assert cut.endswith("has 80 tokens; cut to 75")
+    assert others == warnings
     for video in index.videos:
         (folder / video.path).unlink(missing_ok=True)
     with pytest.raises(DataError, match="all 3 videos"):
@@ -90,7 +95,8 @@ def test_another_model_is_refused(folder: Path, encoder: VideoTextEncoder, tmp_p
     stranger = VideoTextEncoder(
         dataclasses.replace(encoder.spec, pretrained=str(tmp_path / "other.safetensors"))
     )
-    with pytest.raises(CheckpointError, match="other weights"):
+    digests = f"digest {index.model_digest[:8]}.*digest {stranger.digest[:8]}"
+    with pytest.raises(CheckpointError, match=f"other weights.*{digests}"):
         search(index, stranger, ["x"], 1)
     with pytest.raises(ValueError, match="empty"):
         search(index, encoder, [" "], 1)
@@ -128,6 +134,35 @@ def test_a_bad_file_does_not_stop_indexing(
     pairs = [Pair(folder / name, (name,), 0) for name in ("pan.mp4", "one.mp4")]
     result = evaluate_retrieval(pairs, encoder, FeatureCache(tmp_path / "cache"), Silent())
     assert (result["videos"], len(result["failures"])) == (1, 1)
+
+
+def test_a_video_that_is_replaced_while_it_is_indexed_is_left_out(
+    folder: Path, encoder: VideoTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors are kept under the digest of the content that they were made of, and of no other."""
+    read, other = VideoTextEncoder.read, tmp_path / "other.mp4"
+    shutil.copy(folder / "one.mp4", other)
+
+    def replacing(self: VideoTextEncoder, path: Path, *stretch: int) -> Any:
+        if path.name == "one.mp4":
+            shutil.copy(other, folder / "pan.mp4")
+        return read(self, path, *stretch)
+
+    monkeypatch.setattr(VideoTextEncoder, "read", replacing)
+    index = index_of(folder, encoder, tmp_path / "cache")
+    assert [video.path for video in index.videos] == ["one.mp4", "sub/scenes.mp4"]
+    reasons = {failure.name: failure.reason for failure in index.failures}
+    assert "was changed while it was read" in reasons["pan.mp4"]
+    monkeypatch.setattr(VideoTextEncoder, "read", read)
+    again = index_of(folder, encoder, tmp_path / "cache")
+    fresh = index_of(folder, encoder, tmp_path / "fresh")
+    np.testing.assert_array_equal(again.vectors, fresh.vectors)
+
+    shutil.copy(folder / "sub" / "scenes.mp4", folder / "pan.mp4")
+    pairs = [Pair(folder / name, (name,), 0) for name in ("one.mp4", "pan.mp4")]
+    monkeypatch.setattr(VideoTextEncoder, "read", replacing)
+    result = evaluate_retrieval(pairs, encoder, FeatureCache(tmp_path / "cache"), Silent())
+    assert [Path(failure["name"]).name for failure in result["failures"]] == ["pan.mp4"]
 
 
 def test_each_unreadable_file_is_reported(
@@ -182,6 +217,13 @@ def test_faiss_and_the_matrix_product_agree(hide_package: Callable[[str], None])
     beyond, same = nearest(vectors, vectors[:5], 7, limit=100)
     np.testing.assert_array_equal(same, places)
     np.testing.assert_allclose(beyond, exact, atol=1e-5)
+    copies = np.repeat(vectors[:60], 5, axis=0)  # equal products
+    for k in (3, 7, 300):
+        _, places = nearest(copies, vectors[:5], k, limit=100)
+        for query, row in enumerate(places.tolist()):
+            assert row[:5] == list(range(5 * query, 5 * query + 5))[:k]
+            assert all(a < b for a, b in itertools.pairwise(row) if a // 5 == b // 5)
+            assert len(set(row)) == k
     hide_package("faiss")
     with pytest.raises(MoclipError, match=r"moclip-lite\[faiss\]"):
         nearest(vectors, vectors[:5], 7, limit=100)

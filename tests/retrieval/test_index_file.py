@@ -34,6 +34,7 @@ HOSTILE = [
     "\0",
     "\ud800",
     "../x",
+    "http://[bad",
     "/etc/passwd",
     [],
     {},

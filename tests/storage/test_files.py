@@ -13,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
 from moclip_lite.storage.files import (
     atomic_path,
     cache_access,
     check_output_folder,
+    parse_tensors,
     read_json,
     read_metadata,
     read_tensors,
+    tensor_slices,
     write_json,
     write_rows,
     write_tensors,
@@ -216,6 +220,28 @@ def test_a_damaged_tensor_file_is_refused(
     path.write_bytes(HEADER_DAMAGE[damage](path.read_bytes()))
     with pytest.raises(CheckpointError, match=r"x\.safetensors is damaged or not a safetensors file"):
         read(path)
+
+
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "words"), [(torch.bfloat16, "bfloat16"), (torch.float8_e4m3fn, "float8")], ids=["16", "8"]
+)
+def test_a_type_that_numpy_lacks_is_named(
+    kind: torch.dtype, words: str, registered: bool, tmp_path: Path
+) -> None:
+    """Also where another package makes it known to NumPy."""
+    if registered:
+        pytest.importorskip("ml_dtypes")
+    path = tmp_path / "x.safetensors"
+    save_file({"first": torch.zeros(2), "second": torch.zeros(3).to(kind)}, path)
+    message = f"'second' holds {words}, which is not read here; store it as float32"
+    with pytest.raises(CheckpointError, match=rf"x\.safetensors: {message}"):
+        read_tensors(path)
+    with pytest.raises(CheckpointError, match=message):
+        parse_tensors(path.read_bytes())
+    with pytest.raises(CheckpointError, match=message), tensor_slices(path) as slices:
+        slices("second")[:]
+    assert read_metadata(path) == {}
 
 
 @pytest.mark.parametrize("read", [read_tensors, read_metadata])

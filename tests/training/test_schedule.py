@@ -80,6 +80,11 @@ def test_macro_figures_do_not_depend_on_how_often_a_class_occurs() -> None:
     assert accuracy_and_loss(rows[[0, 0, 0, 1]], np.array([0, 0, 0, 1]))[0] == 75
 
 
+def test_all_right_is_exactly_100() -> None:
+    targets = np.array([1, 3, 3, 3])
+    assert accuracy_and_loss(np.eye(4, dtype=np.float32)[targets], targets, macro=True)[0] == 100
+
+
 class _Noise:
     """A feed of random clips of two classes, of which it records how often each pass was asked for."""
 

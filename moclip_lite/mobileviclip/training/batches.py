@@ -103,7 +103,8 @@ class PairBatches:
 
     def _read(self, index: int, seed: tuple[int, int, int]) -> Row:
         """Read a pair, or the next one that can be read, so that batches keep their size."""
-        for candidate in range(index, index + min(len(self.pairs), _MAX_UNREADABLE)):
+        count = min(len(self.pairs), _MAX_UNREADABLE)
+        for candidate in range(index, index + count):
             candidate %= len(self.pairs)
             try:
                 clip, text = self.pairs.pair(candidate, np.random.default_rng(seed))
@@ -111,4 +112,5 @@ class PairBatches:
             except DataError as error:
                 self.unread[candidate] = str(error)
         reason = self.unread[index]
-        raise DataError(f"{_MAX_UNREADABLE} consecutive clips can't be read; the first because: {reason}")
+        clips = f"all {count} clips" if count == len(self.pairs) else f"{count} consecutive clips"
+        raise DataError(f"{clips} can't be read; the first: {reason}")

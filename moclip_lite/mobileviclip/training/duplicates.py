@@ -9,12 +9,7 @@ from pathlib import Path
 
 from ...storage.digest import digest_file
 
-__all__ = ["Duplicates", "count_duplicates", "normalize_caption", "number_files"]
-
-
-def normalize_caption(caption: str) -> str:
-    """A caption without differences of case and spacing, which the tokenizer ignores too."""
-    return " ".join(caption.split()).lower()
+__all__ = ["Duplicates", "count_duplicates", "number_files"]
 
 
 def number_files(paths: Iterable[Path]) -> dict[Path, int]:

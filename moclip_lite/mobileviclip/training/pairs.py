@@ -14,8 +14,10 @@ from torch import Tensor
 from mv_tools import MotionError
 
 from ...datasets import Clip
+from ...datasets.clip_errors import reason_of
 from ...datasets.prompts import Prompts
 from ...errors import DataError
+from ...storage.names import named_reason
 from ..config import MobileViClipConfig
 from ..frames import Crop, read_clip
 from .duplicates import Duplicates, count_duplicates, number_files
@@ -35,9 +37,16 @@ class Pair:
 
 
 def class_pairs(clips: Sequence[Clip], prompts: Prompts) -> list[Pair]:
-    """Pairs of a data set with class labels: a clip's captions are its class name in every prompt."""
+    """Pairs of a data set with class labels: a clip's captions are its class name in every prompt.
+
+    Classes that share a caption are one group.
+    """
     labels = sorted({clip.label for clip in clips})
-    return [Pair(clip.path, tuple(prompts.sentences(clip.label)), labels.index(clip.label)) for clip in clips]
+    group = {label: number for number, label in enumerate(labels)}
+    for alike in prompts.shared(labels).values():
+        joined = {group[label] for label in alike}
+        group = {label: min(joined) if number in joined else number for label, number in group.items()}
+    return [Pair(clip.path, tuple(prompts.sentences(clip.label)), group[clip.label]) for clip in clips]
 
 
 class FilePairs:
@@ -75,7 +84,7 @@ class FilePairs:
         try:
             clip = read_clip(pair.clip, frames, side, crop=Crop(rng, self.min_area))
         except (MotionError, OSError) as error:
-            raise DataError(f"{pair.clip}: {getattr(error, 'strerror', None) or error}") from error
+            raise DataError(named_reason(pair.clip, reason_of(error))) from error
         return clip.flip(-1) if mirrored else clip, caption
 
     def group(self, index: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from ...storage.digest import ContentDigests, digest_bytes
 from ...storage.files import read_json, write_json
 from ...training.checkpoint import weights_digest
 from ..encoder import ModelSpec, create_model, located
+from ..importers import MODEL_FILE
 from ..model import MobileViCLIP
 from ..weights import save_model
 from .batches import pairs_per_step
@@ -27,7 +28,6 @@ from .task import fit_video_text
 __all__ = ["train_video_text"]
 
 _DESCRIPTION: Final = "training.json"
-_MODEL: Final = "model.safetensors"
 _METRICS: Final = "metrics.json"  # written last
 
 
@@ -63,7 +63,7 @@ def train_video_text(
         known = _refuse_another(folder, description)
         if known and (metrics := _finished(folder, settings)) is not None:
             if part.leads:
-                reporter.say(f"nothing to do, this training is finished: {folder / _MODEL}")
+                reporter.say(f"nothing to do, this training is finished: {folder / MODEL_FILE}")
             return metrics
         duplicates = source.duplicates()
         if part.leads:
@@ -90,7 +90,7 @@ def train_video_text(
         metrics = {"epochs": result.history, **counts, "unread": unread}
         if part.leads:
             _name_weights(model, len(pairs), settings.freeze_text)
-            save_model(folder / _MODEL, model)
+            save_model(folder / MODEL_FILE, model)
             write_json(folder / _METRICS, metrics)
         return metrics
 
@@ -136,7 +136,7 @@ def _contents(pairs: Sequence[Pair], folder: Path) -> str:
 
 def _finished(folder: Path, settings: VideoTextSettings) -> dict[str, Any] | None:
     """The metrics of a folder whose training is at its end, else None."""
-    if not all((folder / name).is_file() for name in (_MODEL, _METRICS)):
+    if not all((folder / name).is_file() for name in (MODEL_FILE, _METRICS)):
         return None
     try:
         metrics = read_json(folder / _METRICS)

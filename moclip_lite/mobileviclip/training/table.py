@@ -9,9 +9,9 @@ from typing import Any, Final
 import pandas as pd
 
 from ...datasets.clip import shorten
+from ...datasets.prompts import normalize_caption
 from ...datasets.walk import VIDEO_SUFFIXES
 from ...errors import DataError, MoclipError
-from .duplicates import normalize_caption
 from .pairs import Pair
 
 __all__ = ["read_pairs"]
