@@ -409,8 +409,11 @@ class Mpeg4Reader:
     """Reads packets of MPEG-4 Part 2 in decoding order."""
 
     def __new__(cls, extradata: bytes) -> Mpeg4Reader: ...
-    def push(self, packet: bytes) -> list[Mpeg4Picture]:
-        """The coded pictures of the next packet."""
+    def push(self, packet: bytes, *, fills_a_place: bool = False) -> list[Mpeg4Picture]:
+        """The coded pictures of the next packet.
+
+        `fills_a_place`: a picture without data only fills the place of one that came with the packet before.
+        """
 
 @final
 class Mpeg4Picture:

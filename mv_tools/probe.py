@@ -113,7 +113,8 @@ def _damage_notes(damaged: list[Damage]) -> list[str]:
     if not damaged:
         return []
     first = damaged[0]
-    place = "" if first.index is None else f"picture {first.index}: "
+    named = first.index is None or first.message.startswith("picture ")
+    place = "" if named else f"picture {first.index}: "
     if len(damaged) == 1:
         return [f"1 picture whose motion can't be read is left out; {place}{first.message}"]
     return [f"{len(damaged)} pictures whose motion can't be read are left out, first {place}{first.message}"]

@@ -68,23 +68,19 @@ class Backend(ABC):
         """
         _ = self.index, self.pictures
 
-    def report(self, index: int | None, message: str) -> None:
-        """Note a damaged picture.
+    def report(
+        self,
+        index: int | None,
+        message: str,
+        kind: type[MalformedStream] | type[UnsupportedStream] = MalformedStream,
+    ) -> None:
+        """Note a picture that is damaged, or whose motion can't be read.
 
         Raises:
-            MalformedStream: unless `skip_damage` is set.
-        """
-        self.leave_out(index, MalformedStream(f"{self.source.name}: {message}"))
-
-    def leave_out(self, index: int | None, error: MalformedStream | UnsupportedStream) -> None:
-        """Note a picture whose motion can't be read; the sentence begins with the name of the file.
-
-        Raises:
-            MalformedStream, UnsupportedStream: `error`, unless `skip_damage` is set.
+            MalformedStream, UnsupportedStream: `kind`, unless `skip_damage` is set.
         """
         if not self.skip_damage:
-            raise error
-        message = str(error).removeprefix(f"{self.source.name}: ").removeprefix(f"picture {index}: ")
+            raise kind(f"{self.source.name}: {message}")
         self.damaged[Damage(index, message)] = None
 
     def save_index(self, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ __all__ = [
     "MOTION_CODECS",
     "WITH_B_VECTORS",
     "ExportedPicture",
+    "Problem",
     "require_vectors",
     "with_assumed_distances",
 ]
@@ -55,6 +56,13 @@ def require_vectors(codec: str, name: str) -> None:
         )
 
 
+class Problem(NamedTuple):
+    """Why vectors are not known, and the error that says so."""
+
+    message: str
+    kind: type[MalformedStream] | type[UnsupportedStream]
+
+
 @dataclass(frozen=True)
 class ExportedPicture:
     """One picture as libavcodec exports it.
@@ -64,7 +72,7 @@ class ExportedPicture:
         grid_shape: (H4, W4).
         table: int32 [N, 10], columns `blocks.BLOCK_COLUMNS`.
         display: how it is shown.
-        problem: why its vectors are not known; None where they are.
+        problem: why its vectors are not known, as a sentence that names it; None where they are.
         motion: (mv, ref_idx) from another source than the table.
     """
 
@@ -76,7 +84,7 @@ class ExportedPicture:
     grid_shape: tuple[int, int]
     table: npt.NDArray[np.int32]
     display: Display
-    problem: MalformedStream | UnsupportedStream | None = None
+    problem: Problem | None = None
     motion: tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]] | None = None
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:

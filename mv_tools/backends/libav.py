@@ -26,6 +26,7 @@ from .exported import (
     GIVE_LAST_ON_FLUSH,
     WITH_B_VECTORS,
     ExportedPicture,
+    Problem,
     require_vectors,
     with_assumed_distances,
 )
@@ -65,7 +66,7 @@ class LibavBackend(Backend):
                 continue
             upcoming.popleft()
             if picture.problem is not None:
-                self.leave_out(picture.index, picture.problem)
+                self.report(picture.index, *picture.problem)
             else:
                 yield picture.frame(distance)
         while upcoming:
@@ -98,7 +99,7 @@ class LibavBackend(Backend):
         exported |= kind == "B" and codec in WITH_B_VECTORS
         if exported or picture.problem is not None:
             return replace(picture, table=table)
-        where = f"{self.source.name}: picture {picture.index}"
+        where = f"picture {picture.index}"
         try:
             if parsed is None:
                 raise UnsupportedStream(f"libavcodec gives no vectors of B pictures of {codec!r}")
@@ -106,9 +107,9 @@ class LibavBackend(Backend):
             return replace(picture, motion=parsed.motion(number, kind, picture.grid_shape))
         except UnsupportedStream as error:
             advice = "re-encode it first: moclip mv transcode SRC DST"
-            return replace(picture, problem=UnsupportedStream(f"{where}: {error}; {advice}"))
+            return replace(picture, problem=Problem(f"{where}: {error}; {advice}", UnsupportedStream))
         except MalformedStream as error:
-            return replace(picture, problem=MalformedStream(f"{where}: {error}"))
+            return replace(picture, problem=Problem(f"{where}: {error}", MalformedStream))
 
     def _exported(self, frame: VideoFrame, index: int, coded: tuple[int, int]) -> ExportedPicture:
         """A picture without its table."""
@@ -123,9 +124,7 @@ class LibavBackend(Backend):
             display=self.display,
             grid_shape=(height // 4, width // 4),
             table=np.zeros((0, 10), np.int32),
-            problem=MalformedStream(f"{self.source.name}: picture {index} is damaged")
-            if frame.is_corrupt
-            else None,
+            problem=Problem(f"picture {index} is damaged", MalformedStream) if frame.is_corrupt else None,
         )
 
 

@@ -59,12 +59,14 @@ def test_vectors_of_p_pictures_are_those_of_libavcodec(tmp_path: Path, name: str
             with pytest.raises(ValueError, match="I picture"):
                 picture.motion()
             continue
+        if frame.exported is None:  # not by libavcodec
+            continue
         mv, ref_idx = picture.motion()
         rows, columns = frame.grid_shape
         assert (mv[:, :rows, :columns] == frame.mv).all()
         assert (ref_idx[:, :rows, :columns] == frame.ref_idx).all()
-        compared += frame.exported is not None and len(frame.exported) > 0
-    assert compared >= 4  # of pictures that libavcodec exports
+        compared += 1
+    assert compared >= 4
     assert {picture.pict_type for picture in pictures} == {"I", "P", "B"}
 
 
@@ -100,6 +102,57 @@ def test_vectors_of_b_pictures_predict_their_samples(tmp_path: Path, name: str) 
             assert error < 0.35 * still
             checked += 1
     assert checked >= 10
+
+
+def test_empty_video_packets(tmp_path: Path) -> None:
+    """A packet may begin where no macroblock has data up to the end of the picture, or to the next packet."""
+    for size in ("100", "200", "300", "500"):
+        pictures = panning(24, 320, 240, (2, 1))
+        pictures[:, 120:] = pictures[0, 120:]  # still
+        path = encode(tmp_path / f"{size}.mp4", pictures, "mpeg4", **{**WITH_B, "g": "24", "ps": size})
+        frames = list(MotionDecoder(path))
+        assert len(frames) == 24
+        for frame in frames:
+            if frame.pict_type == "B":
+                x, y = flow(frame)
+                assert (float(np.median(x[:28])), float(np.median(y[:28]))) == (2, 1)
+                assert not np.median(np.abs(x[32:]))
+
+
+def test_time_goes_on_with_pictures_without_data() -> None:
+    """vop_coded 0 with modulo_time_base: what follows is timed from the next second on."""
+
+    def picture(kind: str, seconds: int, tick: int, rest: str) -> bytes:
+        bits = f"{kind}{'1' * seconds}01{tick:05b}1{rest}"
+        bits += "0" + "1" * (-(len(bits) + 1) % 8)
+        return b"\0\0\1\xb6" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+    layer = "0" + "00000001" + "0" + "0001" + "0" + "00" + "1" + f"{25:016b}" + "1" + "0"
+    layer += (
+        "1"
+        + f"{16:013b}"
+        + "1"
+        + f"{16:013b}"
+        + "1"
+        + "0"
+        + "1"
+        + "0"
+        + "0"
+        + "0"
+        + "1"
+        + "1"
+        + "0"
+        + "0"
+        + "1"
+    )
+    layer += "0" * (-len(layer) % 8)
+    reader = Mpeg4Reader(b"\0\0\1\x20" + int(layer, 2).to_bytes(len(layer) // 8, "big"))
+    reader.push(picture("00", 0, 20, "1" + "000" + "00100"))
+    assert reader.push(picture("01", 1, 1, "0")) == []
+    (after,) = reader.push(picture("01", 0, 3, "1" + "0" + "000" + "00100" + "001" + "1"))
+    assert not after.motion()[0].any()
+    (between,) = reader.push(picture("10", 0, 2, "1" + "000" + "00100" + "001" + "001"))
+    assert (between.motion()[1][0] == 0).all()
 
 
 @pytest.mark.parametrize(("suffix", "step"), [(".mp4", (3, 2)), (".avi", (-4, 1)), (".mkv", (2, -3))])
@@ -229,9 +282,9 @@ def test_a_cut_b_picture_is_damaged(tmp_path: Path) -> None:
         whole = reader.push(packet)
         if whole[0].pict_type == "B" and len(packet) > 200:
             other = Mpeg4Reader(extradata)
-            cut = [p for before in packets[: packets.index(packet)] for p in other.push(before)]
+            for before in packets[: packets.index(packet)]:
+                other.push(before)
             (picture,) = other.push(packet[:-60])
-            assert cut
             with pytest.raises(NativeError, match="macroblock"):
                 picture.motion()
             return
@@ -249,3 +302,14 @@ def test_damage_of_a_b_picture_is_reported(tmp_path: Path) -> None:
     (tmp_path / "y.avi").write_bytes(data)
     with pytest.raises(MalformedStream, match=r"y\.avi"):
         list(MotionDecoder(tmp_path / "y.avi"))
+
+
+def test_without_the_native_module_p_pictures_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encode(tmp_path / "plain.avi", panning(8), "mpeg4", g="12", bf="0")
+    other = encode(tmp_path / "b.avi", panning(8), "mpeg4", **WITH_B)
+    monkeypatch.setattr("mv_tools.backends.mpeg4.native_problem", lambda: "it is not built")
+    assert [frame.pict_type for frame in MotionDecoder(plain, "libav")] == [*"IPPPPPPP"]
+    with pytest.raises(UnsupportedStream, match=r"b\.avi: picture 1: .*native module: it is not built"):
+        list(MotionDecoder(other, "libav"))

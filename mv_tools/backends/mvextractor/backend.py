@@ -27,6 +27,7 @@ from ..exported import (
     GIVE_LAST_ON_FLUSH,
     WITH_B_VECTORS,
     ExportedPicture,
+    Problem,
     require_vectors,
     with_assumed_distances,
 )
@@ -69,7 +70,7 @@ class MvExtractorBackend(Backend):
     def _is_intact(self, picture: ExportedPicture) -> bool:
         """Whether nothing of a picture is damaged; reported where it is."""
         if picture.problem is not None:
-            self.leave_out(picture.index, picture.problem)
+            self.report(picture.index, *picture.problem)
         return picture.problem is None
 
     def _pictures(self) -> Iterator[ExportedPicture]:
@@ -99,21 +100,20 @@ class MvExtractorBackend(Backend):
             problem=self._problem(index, kind, table),
         )
 
-    def _problem(
-        self, index: int, kind: str, table: npt.NDArray[np.int32]
-    ) -> MalformedStream | UnsupportedStream | None:
+    def _problem(self, index: int, kind: str, table: npt.NDArray[np.int32]) -> Problem | None:
         """Why the vectors of a picture are not known."""
-        codec, where = self.index.stream.codec, f"{self.source.name}: picture {index}"
+        codec, where = self.index.stream.codec, f"picture {index}"
         if self.pictures.corrupt[index]:
-            return MalformedStream(f"{where} is damaged")
+            return Problem(f"{where} is damaged", MalformedStream)
+        held_back = codec in GIVE_LAST_ON_FLUSH or codec not in WITH_B_VECTORS
+        which = ""
         if kind == "B" and codec not in WITH_B_VECTORS:
-            return UnsupportedStream(f"{where}: mv-extractor gives no vectors of B pictures of {codec!r}")
-        held_back = index == len(self) - 1 and kind != "I" and not len(table)
-        if held_back and (codec in GIVE_LAST_ON_FLUSH or codec not in WITH_B_VECTORS):
-            return UnsupportedStream(
-                f"{where}: mv-extractor gives no vectors of the last picture of {codec!r}"
-            )
-        return None
+            which = "B pictures"
+        elif index == len(self) - 1 and kind != "I" and not len(table) and held_back:
+            which = "the last picture"
+        if not which:
+            return None
+        return Problem(f"{where}: mv-extractor gives no vectors of {which} of {codec!r}", UnsupportedStream)
 
     @contextmanager
     def _as_path(self) -> Iterator[Path]:

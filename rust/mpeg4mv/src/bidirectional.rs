@@ -37,7 +37,9 @@ pub(crate) fn read(
             .macroblock(address)
             .map_err(|error| Error::from(error).in_block("macroblock", address as u32))?;
     }
-    parser.macroblocks.check_end(data)?;
+    parser
+        .macroblocks
+        .check_end(data, |at| is_skipped(after, at))?;
     Ok(parser.field)
 }
 
@@ -62,7 +64,10 @@ impl Parser<'_> {
             self.field.predictions[address] = Prediction::Skipped;
             return Ok(());
         }
-        if self.macroblocks.start_packet(address, skipped)? {
+        if self
+            .macroblocks
+            .start_packets(address, |at| is_skipped(after, at))?
+        {
             self.last = [[0; 2]; 2];
         }
         let r = &mut self.macroblocks.reader;
@@ -133,6 +138,11 @@ impl Parser<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a macroblock has no data because the picture after has none there.
+fn is_skipped(after: Option<&Field>, address: usize) -> bool {
+    after.is_some_and(|field| field.predictions[address] == Prediction::Skipped)
 }
 
 fn short(value: i64) -> Result<i16, Malformed> {

@@ -229,6 +229,13 @@ pub enum Kind {
     S,
 }
 
+impl Kind {
+    /// The type of a number of two bits.
+    pub(crate) fn of(vop_coding_type: u32) -> Self {
+        [Kind::I, Kind::P, Kind::B, Kind::S][(vop_coding_type & 3) as usize]
+    }
+}
+
 /// Header of video_object_plane() (6.2.5).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plane {
@@ -255,7 +262,7 @@ impl Plane {
     /// Reads the header behind its start code.
     pub(crate) fn read(data: &[u8], layer: &Layer) -> Result<Self> {
         let mut r = BitReader::new(data);
-        let kind = [Kind::I, Kind::P, Kind::B, Kind::S][r.get(2) as usize];
+        let kind = Kind::of(r.get(2));
         let mut seconds = 0;
         while r.get(1) == 1 {
             seconds += 1;

@@ -46,8 +46,13 @@ impl<'a> Macroblocks<'a> {
         Ok(())
     }
 
-    /// Fails where more than stuffing follows the last macroblock: reading lost its place.
-    pub(crate) fn check_end(&self, data: &[u8]) -> Result<(), Malformed> {
+    /// Fails where more than stuffing and empty packets follows the last macroblock: reading lost its place.
+    pub(crate) fn check_end(
+        &mut self,
+        data: &[u8],
+        is_without_data: impl Fn(usize) -> bool,
+    ) -> Result<(), Malformed> {
+        self.start_packets(self.count, is_without_data)?;
         let next = self.reader.position().div_ceil(8);
         match data.get(next..) {
             Some(rest) if rest.iter().all(|byte| matches!(byte, 0 | 0x7f | 0xff)) => Ok(()),
@@ -55,18 +60,29 @@ impl<'a> Macroblocks<'a> {
         }
     }
 
-    /// Reads the header of a video packet if one is next: whether there was one.
+    /// Reads the headers of the video packets that are next, several where packets are empty: whether there are any.
     ///
-    /// `may_begin_at` says whether the packet may begin at an address before `address`, behind which
-    /// all macroblocks are without data.
-    pub(crate) fn start_packet(
+    /// `is_without_data` says whether a macroblock has no data, so that a packet may begin with it although
+    /// `address` is the next one that has.
+    pub(crate) fn start_packets(
         &mut self,
         address: usize,
-        may_begin_at: impl Fn(usize) -> bool,
+        is_without_data: impl Fn(usize) -> bool,
     ) -> Result<bool, Malformed> {
-        if !self.layer.resync_markers || address == 0 || !self.at_marker() {
-            return Ok(false);
+        let mut found = false;
+        while self.layer.resync_markers && address > 0 && self.at_marker() {
+            let first = self.packet_header()?;
+            if first > address || !(first..address).all(&is_without_data) {
+                return Err(Malformed("macroblock_number"));
+            }
+            self.packet_start = first;
+            found = true;
         }
+        Ok(found)
+    }
+
+    /// video_packet_header(): the first macroblock of the packet.
+    fn packet_header(&mut self) -> Result<usize, Malformed> {
         let zeros = self.plane.marker_zeros();
         let stuffing = 8 - (self.reader.position() & 7) as u32;
         self.reader.skip(stuffing + zeros + 1);
@@ -76,15 +92,11 @@ impl<'a> Macroblocks<'a> {
         } else {
             self.reader.get(bits) as usize
         };
-        if first > address || !(first..address).all(may_begin_at) {
-            return Err(Malformed("macroblock_number"));
-        }
-        self.packet_start = first;
         self.quantiser = self.reader.get(self.layer.quant_bits) as i32;
         if self.reader.get(1) == 1 {
             self.skip_header_extension()?;
         }
-        Ok(true)
+        Ok(first)
     }
 
     /// Whether stuffing and a resync marker are next.
@@ -96,7 +108,7 @@ impl<'a> Macroblocks<'a> {
             return false;
         }
         let rest = window << stuffing;
-        rest.leading_zeros() == self.plane.marker_zeros() && position + 32 < self.bits
+        rest.leading_zeros() == self.plane.marker_zeros() && position < self.bits
     }
 
     fn skip_header_extension(&mut self) -> Result<(), Malformed> {

@@ -23,7 +23,7 @@ pub(crate) fn read(data: &[u8], layer: &Layer, plane: Plane) -> Result<Field> {
             .macroblock(address)
             .map_err(|error| Error::from(error).in_block("macroblock", address as u32))?;
     }
-    parser.macroblocks.check_end(data)?;
+    parser.macroblocks.check_end(data, |_| false)?;
     Ok(parser.field)
 }
 
@@ -34,7 +34,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn macroblock(&mut self, address: usize) -> Result<(), Malformed> {
-        self.macroblocks.start_packet(address, |_| false)?;
+        self.macroblocks.start_packets(address, |_| false)?;
         match self.mcbpc()? {
             None => self.field.predictions[address] = Prediction::Skipped,
             Some(mcbpc) if mcbpc & INTRA != 0 => self.intra(mcbpc)?,

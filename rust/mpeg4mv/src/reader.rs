@@ -58,18 +58,21 @@ impl Reader {
     /// Starts a stream; `extradata` holds the headers that the container keeps.
     pub fn new(extradata: &[u8]) -> Self {
         let mut reader = Reader::default();
-        reader.push(extradata);
+        reader.push(extradata, false);
         reader
     }
 
     /// The coded pictures of the next packet, in decoding order. Pictures without data (vop_coded 0) are left out.
-    pub fn push(&mut self, packet: &[u8]) -> Vec<Picture> {
+    ///
+    /// `fills_a_place`: a picture without data only fills the place of one that came with the packet before,
+    /// in streams that pack two pictures into a packet, and time does not go on with it.
+    pub fn push(&mut self, packet: &[u8], fills_a_place: bool) -> Vec<Picture> {
         let mut pictures = Vec::new();
         for (unit, data) in units(packet) {
             match unit {
                 Unit::Layer => self.take_layer(Layer::read(data).map(Arc::new)),
                 Unit::Group => self.base[0] = group_seconds(data),
-                Unit::Plane => pictures.extend(self.plane(data)),
+                Unit::Plane => pictures.extend(self.plane(data, fills_a_place)),
                 Unit::Other => {}
             }
         }
@@ -84,21 +87,25 @@ impl Reader {
         }
     }
 
-    fn plane(&mut self, data: &[u8]) -> Option<Picture> {
-        // Its kind stands in the first bits, whatever else is wrong.
-        let kind = [Kind::I, Kind::P, Kind::B, Kind::S]
-            [usize::from(data.first().copied().unwrap_or(0) >> 6)];
+    fn plane(&mut self, data: &[u8], fills_a_place: bool) -> Option<Picture> {
         let read = self
             .layer()
             .and_then(|layer| Ok((Plane::read(data, &layer)?, layer)));
         match read {
-            Ok((plane, _)) if !plane.coded => None,
+            Ok((plane, _)) if !plane.coded => {
+                if plane.kind != Kind::B && !fills_a_place {
+                    self.advance(plane.seconds);
+                }
+                None
+            }
             Ok((plane, layer)) => Some(self.picture(Coded {
                 layer,
                 plane,
                 data: data.into(),
             })),
             Err(error) => {
+                // Its kind stands in the first bits, whatever else is wrong.
+                let kind = Kind::of(u32::from(data.first().copied().unwrap_or(0) >> 6));
                 if kind != Kind::B {
                     self.anchors = [None, self.anchors[0].take()];
                 }
@@ -108,6 +115,11 @@ impl Reader {
                 })
             }
         }
+    }
+
+    /// Takes modulo_time_base of an I or P picture.
+    fn advance(&mut self, seconds: i64) {
+        self.base = [self.base[0] + seconds, self.base[0]];
     }
 
     fn layer(&self) -> Result<Arc<Layer>> {
@@ -137,7 +149,7 @@ impl Reader {
                 },
             };
         }
-        self.base = [self.base[0] + seconds, self.base[0]];
+        self.advance(seconds);
         let time = self.base[0] * resolution + increment;
         let anchor = Arc::new(Anchor {
             coded,

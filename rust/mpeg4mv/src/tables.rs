@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-/// (code, length) of mcbpc in P pictures by 4 * type + cbpc, types as in [`crate::macroblock`]; 20 is stuffing:
+/// (code, length) of mcbpc in P pictures by 4 * type + cbpc, types as in [`crate::predicted`]; 20 is stuffing:
 /// table B.7. Lengths of 0 mark values that do not exist.
 #[rustfmt::skip]
 static MCBPC_INTER: [(u16, u8); 28] = [

@@ -43,16 +43,16 @@ fn any_data_is_read_or_refused() {
 #[test]
 fn b_pictures_skip_what_the_picture_after_skips() {
     let mut reader = Reader::new(&layer(false));
-    assert_eq!(reader.push(&plane(0, 0, &[0x10, 0x80])).len(), 1);
+    assert_eq!(reader.push(&plane(0, 0, &[0x10, 0x80]), false).len(), 1);
     // vop_rounding_type, intra_dc_vlc_thr 0, vop_quant 2, vop_fcode_forward 1, 15 times not_coded, stuffing.
-    let after = reader.push(&plane(1, 2, &[0, 0b0010_0011, 0xff, 0b1111_1101]));
+    let after = reader.push(&plane(1, 2, &[0, 0b0010_0011, 0xff, 0b1111_1101]), false);
     let field = after[0].field().unwrap().unwrap();
     assert!(field
         .predictions
         .iter()
         .all(|&prediction| prediction == Prediction::Skipped));
     // intra_dc_vlc_thr 0, vop_quant 4, both vop_fcode 1, stuffing: no macroblock has data.
-    let between = reader.push(&plane(2, 1, &[0, 0b1000_0100, 0b1011_1111]));
+    let between = reader.push(&plane(2, 1, &[0, 0b1000_0100, 0b1011_1111]), false);
     assert_eq!(between[0].kind(), Kind::B);
     assert_eq!(between[0].field().unwrap().unwrap(), field);
 }

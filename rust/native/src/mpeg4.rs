@@ -23,8 +23,9 @@ impl Mpeg4Reader {
     }
 
     /// The coded pictures of the next packet.
-    fn push(&mut self, py: Python<'_>, packet: &[u8]) -> Vec<Mpeg4Picture> {
-        let pictures = py.detach(|| self.inner.push(packet));
+    #[pyo3(signature = (packet, *, fills_a_place = false))]
+    fn push(&mut self, py: Python<'_>, packet: &[u8], fills_a_place: bool) -> Vec<Mpeg4Picture> {
+        let pictures = py.detach(|| self.inner.push(packet, fills_a_place));
         pictures
             .into_iter()
             .map(|inner| Mpeg4Picture { inner })

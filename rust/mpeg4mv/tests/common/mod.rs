@@ -65,7 +65,7 @@ pub fn stream(data: &[u8]) {
     let markers = data.first().is_some_and(|byte| byte & 1 == 1);
     let mut reader = Reader::new(&layer(markers));
     for packet in data.split(|&byte| byte == 0xa5) {
-        for picture in reader.push(packet) {
+        for picture in reader.push(packet, markers) {
             let Ok(field) = picture.field() else { continue };
             assert_eq!(field.is_none(), picture.kind() == Kind::I);
             let Some(field) = field else { continue };
