@@ -250,12 +250,12 @@ def _sample(total: int, sample: int | None, keyframes: list[int], *, alone: bool
 def _bits(
     decoder: MotionDecoder, headers: list[PictureHeader | None] | None, by_type: dict[str, list[int]]
 ) -> dict[str, PictureBits] | None:
-    """Bits by picture type, from headers, else from the container's packets."""
+    """Bits by picture type, from headers, else from the container's packets where each holds one picture."""
     pictures = decoder.pictures
     bits: npt.NDArray[np.int64]
     if headers is not None:
         bits = np.array([0 if header is None else header.bits for header in headers], np.int64)
-    elif not pictures.sequential:
+    elif not pictures.sequential and len(decoder.packets) == len(pictures):
         bits = 8 * decoder.packets.size[pictures.packet]
     else:
         return None

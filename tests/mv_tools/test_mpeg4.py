@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream, flow
+from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream, flow, probe
 from mv_tools._native import Mpeg4Reader, NativeError
 
 from support.clips import encode, panning
@@ -209,6 +209,9 @@ def test_packed_pictures_have_their_own_vectors(tmp_path: Path) -> None:
             packet.stream, packet.pts, packet.dts = stream, number, number
             packet.time_base = source.streams.video[0].time_base
             out.mux(packet)
+    summary = probe(path).pictures
+    assert summary is not None
+    assert summary.bits is None  # a packet does not tell how large each of its pictures is
     found = list(MotionDecoder(path))
     assert [frame.pict_type for frame in found] == [frame.pict_type for frame in expected]
     assert any(frame.pict_type == "B" and frame.mv.any() for frame in found)
