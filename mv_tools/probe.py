@@ -21,6 +21,7 @@ __all__ = ["DEFAULT_SAMPLE", "probe"]
 DEFAULT_SAMPLE: Final = 300
 """Pictures whose motion is read by default."""
 
+_PACKED: Final = 8 * 17  # bits of a packet; smaller ones stand for B pictures that are packed with others
 _SAMPLE_RUNS: Final = 10  # runs of pictures in a sample where pictures can't be read alone
 _MAX_PATTERN: Final = 300  # pictures
 
@@ -257,6 +258,8 @@ def _bits(
         bits = np.array([0 if header is None else header.bits for header in headers], np.int64)
     elif not pictures.sequential and len(decoder.packets) == len(pictures):
         bits = 8 * decoder.packets.size[pictures.packet]
+        if decoder.metadata.codec == "mpeg4" and bits[by_type.get("B", [])].min(initial=_PACKED) < _PACKED:
+            return None
     else:
         return None
     return {
