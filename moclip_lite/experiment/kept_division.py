@@ -40,6 +40,7 @@ def keep_division(session: Session, folder: Path) -> Mapping[str, str]:
         Clip name -> its name in the division, of the clips of the run; {} where clips are divided anew.
 
     Raises:
+        ConfigError: streams or heads are asked for that need text which there is not.
         CheckpointError: a division is damaged, or no clip of a part of a fold is left.
         DataError: copies of a clip, or overlapping segments, are on two sides of a fold by now.
     """
@@ -49,6 +50,7 @@ def keep_division(session: Session, folder: Path) -> Mapping[str, str]:
     stored = _stored(run)
     if dataset.official or not stored or not _divides_alike(experiment, load_run_settings(run.config)):
         return {}
+    session.check_inputs()
     digests = session.content_digests
     elsewhere = any(one.root != dataset.place for one in stored)
     changes = _changes(stored, dataset, digests, elsewhere=elsewhere)

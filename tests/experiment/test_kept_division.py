@@ -183,6 +183,16 @@ def test_clips_of_the_same_names_elsewhere_are_divided_anew(made: tuple[Path, Pa
     assert "division is kept" not in said
 
 
+def test_what_a_configuration_asks_in_vain_is_refused_as_before_a_training(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, _ = made
+    prompts = tmp_path / "prompts.yaml"
+    prompts.write_text("classes: {lefd: [a ball rolls left]}\n", encoding="utf-8")
+    said = ("'lefd' is none of the", "labels")
+    assert_refused(moclip("evaluate", run, "--set", f"clip.prompts={prompts}"), *said)
+
+
 def test_copies_that_the_run_allowed_are_reported_in_a_copy_of_the_folder_too(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
