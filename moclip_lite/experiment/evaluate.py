@@ -43,14 +43,14 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
             f"`moclip run {folder}` tests it on the file's test clips"
         )
     _refuse_fold(folder)
-    keep_division(session, folder)
+    kept = keep_division(session, folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
     changes = check_used_settings(run.config, session.experiment, predicts=False)
     for sentence in (*run.missing_answers(), *changes):
         session.reporter.warn(sentence)
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)
-        note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part)
+        note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part, kept)
         refuse_other_fold(run.fold(fold.name))
         if note is not None:
             session.reporter.warn(note)

@@ -47,7 +47,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     """
     if session.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; use that file")
-    keep_division(session, folder)
+    kept = keep_division(session, folder)
     run = RunFolder(folder, [f.name for f in session.folds])
     for sentence in check_used_settings(run.config, session.experiment, predicts=False):
         session.reporter.warn(sentence)
@@ -55,8 +55,8 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     for part in chosen:
         division, known = run.fold(part.name).division, (session.dataset.place, session.content_digests)
         if division.is_file():
-            refuse_trained(division, part.test, *known)
-            refuse_trained(division, part.val, *known, "val")
+            refuse_trained(division, part.test, *known, "test", kept)
+            refuse_trained(division, part.val, *known, "val", kept)
     streams = set(session.experiment.run.streams)
     motion, appearance = bool(streams & {"motion", "fusion"}), bool(streams - {"motion"})
     extraction = session.extraction

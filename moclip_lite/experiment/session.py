@@ -138,17 +138,24 @@ class Session:
             DataError: too few clips or groups.
         """
         experiment, file = self.experiment, self.feature_file
-        refuse_pooling(experiment)
-        if file is not None:
-            if words := words_of(file, experiment.data, experiment.run.seed):
-                self.reporter.say(words)
-        else:
-            if not self.inputs.has_text:
-                refuse_missing_text(experiment)
-            self.prompts.check(self.labels)  # refused before the work
+        self.check_inputs()
+        if file is not None and (words := words_of(file, experiment.data, experiment.run.seed)):
+            self.reporter.say(words)
         folds = divide_by_seeds(experiment, self.dataset, file, self.cache)
         digests = self.content_digests if trains(experiment) else {}
         return check_folds(folds, self.dataset, file, experiment.data, digests, self.reporter)
+
+    def check_inputs(self) -> None:
+        """Refuse what the configuration asks of its inputs in vain, before the work.
+
+        Raises:
+            ConfigError: streams or heads need text which there is not, or sentences do not fit the labels.
+        """
+        refuse_pooling(self.experiment)
+        if self.feature_file is None:
+            if not self.inputs.has_text:
+                refuse_missing_text(self.experiment)
+            self.prompts.check(self.labels)
 
     @property
     def clips(self) -> list[Clip]:

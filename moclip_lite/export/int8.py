@@ -28,6 +28,7 @@ from ..engine.files import EngineFiles, encoder_file, file_digest, int8_by_defau
 from ..engine.model_json import INT8, MODEL_JSON, read_model_json, write_model_json
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
+from ..experiment.kept_division import keep_division
 from ..experiment.session import Session
 from ..motion.read import read_motion_clip
 from ..predict.classifier import Classifier
@@ -185,6 +186,7 @@ def _clips(classifier: Classifier, run: RunFolder) -> _Clips:
     """Validation clips of a run, or training clips, in a repeatable random order with classes in turn: a slow
     comparison takes the first ones only."""
     session = Session(classifier.experiment)
+    keep_division(session, run.given)
     named = [fold for fold in session.folds if fold.name == run.path.name] or session.folds[:1]
     found = read_held_out(run.held_out, len(classifier.labels))
     rows = {} if found is None else found.rows()

@@ -23,6 +23,7 @@ __all__ = [
     "clips_seen",
     "read_division",
     "refuse_trained",
+    "same_content",
     "write_division",
 ]
 
@@ -80,6 +81,7 @@ def refuse_trained(
     place: str,
     digests: Mapping[str, str],
     part: Literal["test", "val"] = "test",
+    kept: Mapping[str, str] | None = None,
 ) -> str | None:
     """Refuse clips that trained the weights beside a division, see :func:`clips_seen`.
 
@@ -89,6 +91,8 @@ def refuse_trained(
         place: of the data set that their names are relative to.
         digests: clip name -> its content, as far as known.
         part: the part of the division that `tested` is.
+        kept: clip name -> its name in the division, where that is in use; by default they are the same
+            within a data set.
 
     Returns:
         What a reader of the scores should know, None if there is nothing.
@@ -102,14 +106,17 @@ def refuse_trained(
     _, root, division = read_division(path)
     used = {name: digest for trained in _USED[part] for name, digest in division[trained].items()}
     seen = _seen(used, tested, digests, same_root=root == place)
-    own = division[part] if root == place else {}  # its copies were told when it was trained
-    others = [name for name in seen.surely if not _is_same(own.get(name, _UNKNOWN), digests.get(name))]
+    own = division[part] if root == place else {}  # its copies were reported when it was trained
+    if kept:
+        own = {now: division[part][name] for now, name in kept.items() if name in division[part]}
+    others = [name for name in seen.surely if not same_content(own.get(name, _UNKNOWN), digests.get(name))]
     if others:
         raise CheckpointError(
             f"{len(others)} of {len(tested)} {part} clips were used in training the weights in "
             f"{path.parent} ({shorten(others, 3)}), which was divided otherwise: leave out run.seed and "
-            "the settings of data that change the division (where none is given, its lists or its table "
-            "changed since), or train again in another folder (moclip run)"
+            "the settings of data that change the division (where none is given, the clips, or the lists or "
+            "table that divide them, are not those of the training), or train again in another folder "
+            "(moclip run)"
         )
     if seen.surely:
         return (
@@ -124,7 +131,7 @@ def refuse_trained(
     return None
 
 
-def _is_same(written: str | None, content: str | None) -> bool:
+def same_content(written: str | None, content: str | None) -> bool:
     """Whether a content is that of a division, also of an older version."""
     if written is None or content is None:
         return written is content

@@ -115,7 +115,9 @@ def test_refusals(folder: Path, rows: list[str], message: str) -> None:
 def test_ends_a_little_late_are_taken(folder: Path) -> None:
     path = write(folder, "walk/p0_a.mp4,run,0,5.9", "walk/p1_a.mp4,run,0,9")
     assert [p.row for p in checked_table(path, duration=lambda path, enough: 5.0).problems] == [3]
-    assert not checked_table(path, duration=lambda path, enough: None).problems  # told where the file is read
+    assert not checked_table(
+        path, duration=lambda path, enough: None
+    ).problems  # reported where the file is read
 
 
 def test_missing_videos_can_be_left_out(folder: Path) -> None:

@@ -189,6 +189,17 @@ def test_another_label_is_refused_and_noted(
         Classifier.load(folder, engine="onnx-int8")
 
 
+def test_clips_are_those_of_the_runs_own_division(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever divides now: the folder may have got clips since, and the program another version."""
+    divided: list[object] = []
+    monkeypatch.setattr(
+        "moclip_lite.experiment.session.divide_by_seeds", lambda *given: divided.append(given)
+    )
+    clips = int8._clips(Classifier.load(run, device="cpu", engine="torch"), RunFolder(run))
+    assert {clip.name for clip in clips.clips} == set(read_json(run / "division.json")["val"])
+    assert not divided
+
+
 def test_changes_on_unseen_clips_count_where_a_head_saw_them() -> None:
     """A head that was fitted to the clips is sure of them; the held-out scores are not, and the label turns."""
     features = np.ones((1, 4), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from moclip_lite.datasets import Clip, Fold, VideoDataset
 from moclip_lite.errors import CheckpointError
 from moclip_lite.experiment import kept_division
+from moclip_lite.experiment.config import Experiment
 from moclip_lite.results.trained_on import StoredDivision
 
 from support.cli import FOLDER_YAML, QUICK, assert_ok, assert_refused, class_folders, moclip, sets
@@ -33,10 +35,12 @@ def scored(run: Path, *words: object) -> tuple[int, str]:
     return int(outcome.json["motion"]["n"]), " ".join(outcome.err.split())
 
 
-def _changes(names: dict[str, str | None], now: dict[str, str | None]) -> Any:
+def _changes(names: dict[str, str | None], now: dict[str, str | None], *, elsewhere: bool) -> Any:
     stored = [StoredDivision("holdout", "/data", {"train": names, "val": {}, "test": {}})]
     clips = tuple(Clip(Path(name), name, "label") for name in now)
-    return kept_division._changes(stored, VideoDataset(Path("/data"), clips, ("label",)), now)
+    digests = {name: content for name, content in now.items() if content is not None}
+    dataset = VideoDataset(Path("/data"), clips, ("label",))
+    return kept_division._changes(stored, dataset, digests, elsewhere=elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +56,66 @@ def _changes(names: dict[str, str | None], now: dict[str, str | None]) -> Any:
 def test_clips_are_found_by_name_and_then_by_content(
     names: dict[str, str | None], now: dict[str, str | None], found: Any, gone: Any, new: Any
 ) -> None:
-    changes = _changes(names, now)
+    changes = _changes(names, now, elsewhere=False)
     assert (changes.names, changes.gone, changes.new) == (found, gone, new)
+
+
+@pytest.mark.parametrize(
+    ("names", "now", "found", "gone", "new"),
+    [
+        ({"a": "1", "b": "2"}, {"a": "1", "b": "9"}, {"a": "a"}, ["b"], ["b"]),
+        ({"a": "1", "b": "2"}, {"a": "2", "b": "1"}, {"a": "b", "b": "a"}, ["a", "b"], []),
+        ({"a": None, "b": "2"}, {"a": None, "b": None}, {}, ["a", "b"], ["a", "b"]),
+    ],
+)
+def test_clips_elsewhere_are_found_by_their_content(
+    names: dict[str, str | None], now: dict[str, str | None], found: Any, gone: Any, new: Any
+) -> None:
+    changes = _changes(names, now, elsewhere=True)
+    assert (changes.names, changes.gone, changes.new) == (found, gone, new)
+
+
+@pytest.mark.parametrize(
+    ("found", "copy"), [("abcd", True), ("abd", True), ("ad", False), ("abc", False), ("bcd", True)]
+)
+def test_a_copy_of_the_clips_has_most_of_them_and_some_of_each_part(found: str, copy: bool) -> None:
+    stored = StoredDivision(
+        "holdout", "/data", {"train": dict.fromkeys("abc"), "val": {}, "test": {"d": None}}
+    )
+    assert kept_division._is_copy([stored], {name: name for name in found}) == copy
+
+
+@pytest.mark.parametrize(
+    ("now", "alike"),
+    [
+        ({"root": "a"}, True),
+        ({"root": "/c", "table": "/c/t.csv"}, True),  # moved with the clips
+        ({"root": "/c", "table": "a/t.csv"}, True),  # the one of the training
+        ({"root": "a", "table": "a/u.csv"}, False),
+        ({"root": "a", "table": "/c/t.csv"}, False),
+        ({"root": "a", "table": None}, False),
+        ({"kind": "table"}, False),
+        ({"group_pattern": "(.)"}, False),
+    ],
+)
+def test_paths_are_compared_by_what_they_name(
+    now: dict[str, Any], alike: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained: dict[str, Any] = {"kind": "folder", "root": tmp_path / "a", "table": tmp_path / "a" / "t.csv"}
+    run, asked = Experiment(data=trained), Experiment(data={**trained, **now})
+    assert kept_division._divides_alike(asked, run) == alike
+
+
+def test_tables_in_the_place_of_a_root_are_compared(tmp_path: Path) -> None:
+    names = ("t.csv", "moved/t.csv", "u.csv")
+    table, moved, other = (Experiment(data={"kind": "table", "root": tmp_path / name}) for name in names)
+    assert kept_division._divides_alike(moved, table)
+    assert not kept_division._divides_alike(other, table)
+    videos = {"kind": "table", "root": tmp_path / "gone", "table": tmp_path / "t.csv"}
+    assert kept_division._divides_alike(
+        Experiment(data={**videos, "root": tmp_path}), Experiment(data=videos)
+    )
 
 
 def test_a_part_without_clips_is_refused() -> None:
@@ -82,6 +144,70 @@ def test_a_run_is_tested_as_it_was_divided_whatever_divides_now(
     count, said = scored(run)
     assert count == len(json.loads((run / "division.json").read_text())["test"])
     assert "changed since training" not in said
+
+
+def test_the_folder_may_be_given_by_a_relative_path(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, data = made
+    divided: list[Any] = []
+    monkeypatch.setattr(
+        "moclip_lite.experiment.session.divide_by_seeds", lambda *given: divided.append(given)
+    )
+    monkeypatch.chdir(data.parent)
+    count, _ = scored(run, "--root", data.name)
+    assert count == len(json.loads((run / "division.json").read_text())["test"])
+    assert not divided
+
+
+def test_a_copy_of_the_folder_is_divided_as_the_run_was(made: tuple[Path, Path], tmp_path: Path) -> None:
+    run, data = made
+    division = json.loads((run / "division.json").read_text())
+    copy = shutil.copytree(data, tmp_path / "copy")
+    gone, moved = list(division["test"])[:2]
+    (copy / gone).unlink()
+    (copy / moved).rename((copy / moved).with_name("renamed.mp4"))
+    encode(copy / "left" / "added.mp4", panning(12, step=(-2, 1)), **H264)
+    count, said = scored(run, "--root", copy)
+    assert count == len(division["test"]) - 1
+    assert f"1 gone ({gone}), 1 renamed, 1 new, which are left out (left/added.mp4)" in said
+
+
+def test_clips_of_the_same_names_elsewhere_are_divided_anew(made: tuple[Path, Path], tmp_path: Path) -> None:
+    run, data = made
+    for number, path in enumerate(sorted(data.rglob("*.mp4"))):
+        other = tmp_path / path.relative_to(data)
+        other.parent.mkdir(exist_ok=True)
+        encode(other, panning(12, step=(number % 5 - 2, number % 3)), **H264)
+    _, said = scored(run, "--root", tmp_path)
+    assert "division is kept" not in said
+
+
+def test_what_a_configuration_asks_in_vain_is_refused_as_before_a_training(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, _ = made
+    prompts = tmp_path / "prompts.yaml"
+    prompts.write_text("classes: {lefd: [a ball rolls left]}\n", encoding="utf-8")
+    said = ("'lefd' is none of the", "labels")
+    assert_refused(moclip("evaluate", run, "--set", f"clip.prompts={prompts}"), *said)
+
+
+def test_copies_that_the_run_allowed_are_reported_in_a_copy_of_the_folder_too(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, data = shutil.copytree(made[0], tmp_path / "run"), shutil.copytree(made[1], tmp_path / "data")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("shared_groups: false", "shared_groups: true"))
+    division = json.loads((run / "division.json").read_text())
+    train, test = next(iter(division["train"])), next(iter(division["test"]))
+    shutil.copy(data / train, data / test)
+    division["test"][test] = division["train"][train]
+    (run / "division.json").write_text(json.dumps(division))
+    said = assert_ok(moclip("evaluate", run, "--root", data)).err
+    assert "have a copy, or an overlapping segment, among the clips that trained the weights" in said
+    out = tmp_path / "features.safetensors"
+    assert_ok(moclip("extract", "features", run, "--set", f"data.root={data}", "--out", out))
 
 
 def test_clips_that_come_go_or_move_leave_the_division_as_it_is(made: tuple[Path, Path]) -> None:

@@ -14,7 +14,7 @@ from moclip_lite.results.trained_on import refuse_trained, write_division
 
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
-SAID = ("test clips were used in training", "run.seed", "moclip run")
+SAID = ("test clips were used in training", "run.seed", "are not those of the training", "moclip run")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,19 @@ def test_content_counts_everywhere_and_names_within_a_data_set(part: str, used: 
     note = refuse_trained(path, _clips("a"), str(tmp_path / "other"), {"a": "9"}, part)  # type: ignore[arg-type]
     assert (note is not None and "have names of clips that trained" in note) == wrong
     assert refuse_trained(path, _clips("t"), str(tmp_path), {"t": "2"}, part) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("root", ["here", "elsewhere"])
+def test_copies_within_a_kept_division_are_reported_under_other_names_too(root: str, tmp_path: Path) -> None:
+    path = tmp_path / "division.json"
+    write_division(path, Fold("holdout", _clips("a"), (), _clips("copy")), "here", {"a": "1", "copy": "1"})
+    now, digests = _clips("renamed"), {"renamed": "1"}
+    note = refuse_trained(path, now, root, digests, kept={"a": "a", "renamed": "copy"})
+    assert note is not None
+    assert "have a copy" in note
+    for kept in ({}, {"copy": "copy", "renamed": "a"}):
+        with pytest.raises(CheckpointError, match="divided otherwise"):
+            refuse_trained(path, now, root, digests, kept=kept)
 
 
 @pytest.mark.parametrize("part", ["test", "val"])
