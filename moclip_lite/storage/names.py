@@ -1,4 +1,4 @@
-"""File names as text: to be stored, on a terminal and within messages; names that look the same; blank texts."""
+"""File names as text: to be stored, on a terminal, within messages; names that look the same; blank texts."""
 
 from __future__ import annotations
 

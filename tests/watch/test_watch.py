@@ -374,6 +374,13 @@ def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
         with pytest.raises(ArgumentError, match="write / as %2F") as raised:
             Mqtt(url)
         assert "cret" not in str(raised.value)
+    with pytest.raises(ArgumentError, match="wildcard") as raised:
+        Mqtt("mqtt://user:s3@a/cret+@h/x")
+    assert "cret" not in str(raised.value)
+    for url in ("mqtt://@127.0.0.1:{}/cams/a@b", "mqtt://u:s3cret@127.0.0.1:{}/a@b"):
+        with pytest.raises(SourceUnavailable) as raised:
+            Mqtt(url.format(free_port()))
+        assert "cret" not in str(raised.value)
     with pytest.raises(SourceUnavailable, match="refused") as raised:
         Mqtt(f"mqtt://user:s3cret@127.0.0.1:{free_port()}/x")
     assert "s3cret" not in str(raised.value)
