@@ -338,6 +338,7 @@ def test_turned_recordings_are_shown_upright(tmp_path: Path, orientation: Orient
         assert np.array_equal(live[frame.index], flow(frame))
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_rtsp(make_clip: Callable[..., Path], transport: str) -> None:
