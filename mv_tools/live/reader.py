@@ -22,14 +22,14 @@ __all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
-_MOST_UNSTAMPED: Final = 8  # pictures of a connection before its first time stamp of which nothing is said
+_MOST_UNSTAMPED: Final = 8  # pictures of a connection before its first time stamp that are not reported
 _ARRIVAL: Final = "its pictures have no time stamps: their times follow their arrival"
 _GAPS: Final = (
     "a gap in the times of its pictures is taken as lost data; later gaps are counted without a word"
 )
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
 _SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
-_MOST_FAILURES: Final = 3  # keyframes in a row that give no picture, of which nothing is said
+_MOST_FAILURES: Final = 3  # keyframes in a row that give no picture and are not reported
 _NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
 _BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
