@@ -95,18 +95,12 @@ SLOW_MODULES = (
 """Modules that take seconds, the longest first: they train, start processes, sweep many files or
 import libraries of image networks."""
 
-OTHER_PROGRAMS = (
-    "mv_tools/test_live.py",
-    "mv_tools/test_remote.py",
-    "parallel/test_cluster.py",
-    "parallel/test_ranks.py",
-    "retrieval/test_nodes.py",
-    "serve/test_page.py",
-    "watch/test_watch.py",
-)
-"""Modules whose tests start browsers, clusters, cameras and servers: what those do on a busy machine is not ours.
+OTHER_PROGRAMS = ("browser", "running")
+"""Fixtures of programs that are not ours: Chromium and the nodes of a Ray cluster.
 
-A test of them that fails is done once more; the summary counts reruns.
+What such programs do on a busy machine is not ours: a test that needs one of these fixtures, or is marked
+other_programs because it starts a camera, a broker or a server of S3, is done once more where it fails; the
+summary counts reruns. Tests of our own threads and processes are never done again, which would hide races.
 """
 
 MATRIX = "mv_tools/test_numbering_matrix.py"
@@ -160,7 +154,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("shared")
         if module in SLOW_MODULES or "generated" in fixtures:  # also through "trained"
             item.add_marker("slow")
-        if module in OTHER_PROGRAMS:
+        if item.get_closest_marker("other_programs") or not set(OTHER_PROGRAMS).isdisjoint(fixtures):
             item.add_marker(pytest.mark.flaky(reruns=1))
         # A group runs on one worker: tests of a module share its fixtures, checks of a file its decoding.
         group = item.name.rpartition("-")[0] if module == MATRIX else module

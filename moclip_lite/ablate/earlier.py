@@ -1,4 +1,4 @@
-"""Results of earlier grids in a grid's folder: what is said of them, and which are removed."""
+"""Results of earlier grids in a grid's folder: what is reported of them, and which are removed."""
 
 from __future__ import annotations
 

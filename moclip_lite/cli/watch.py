@@ -69,7 +69,8 @@ WatchCommand: TypeAlias = Annotated[
         "--exec",
         metavar="COMMAND",
         help="Run a program for each event, without a shell; "
-        "{camera}, {label}, {start}, {end}, {score:.2f}, {latency} and {time} in its arguments are replaced.",
+        "{camera}, {label}, {start}, {end}, {score}, {latency} and {time} in its arguments are replaced; "
+        "numbers take formats, as in {score:.2f}.",
     ),
 ]
 WatchMqtt: TypeAlias = Annotated[

@@ -16,7 +16,8 @@ __all__ = ["Positions", "groups_of", "most_parts", "stratified_parts"]
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 
-_DRAWS: Final = 10  # divisions by halves that are tried
+_DRAWS: Final = 10  # divisions by halves that are tried at most,
+_DRAWN_GROUPS: Final = 1000  # and groups that all of them together divide, but for the first one
 _UNEVEN: Final = 1.5  # how much less even than the division of all clips they may be, and
 _MOST_SPREAD: Final = 0.01  # share of a class on top, where that one is nearly exact
 
@@ -40,7 +41,8 @@ def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple
     equal groups only, and its shuffling, up to version 1.7, moves the class counts but not the groups.
     So groups are put in a random order here, and where they are unlike, a random half of the clips is
     divided, with one of each group at least; the others follow their groups. The first of such divisions
-    that is nearly as even as that of all clips is taken, else the most even one.
+    that is nearly as even as that of all clips is taken, else the most even one. Ten are drawn at most, fewer
+    above 100 groups, and one above 500: many groups even out, and each division of them takes long.
 
     Args:
         clips: to be divided.
@@ -59,7 +61,8 @@ def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple
     if _are_unlike(labels, groups):
         limit = _UNEVEN * _spread(labels, best, parts) + _MOST_SPREAD
         drawn: list[Positions] = []
-        while len(drawn) < _DRAWS and (not drawn or _spread(labels, drawn[-1], parts) > limit):
+        most = min(max(_DRAWN_GROUPS // len(order), 1), _DRAWS)
+        while len(drawn) < most and (not drawn or _spread(labels, drawn[-1], parts) > limit):
             drawn.append(_divide(labels, numbers, _half(labels, numbers, random), parts))
         best = min(reversed(drawn), key=lambda part: max(_spread(labels, part, parts), limit))
     return [(np.flatnonzero(best != number), np.flatnonzero(best == number)) for number in range(parts)]

@@ -265,7 +265,7 @@ class _Scoring:
         ]
 
     def _time_of(self, seconds: float, epoch: float) -> str | None:
-        """When a picture could be here first; `epoch` is the time of day at 0 of the steady clock."""
+        """When a picture could have arrived first; `epoch` is the time of day at 0 of the steady clock."""
         shown = self._reader.lag.shown_at(seconds) if self._tells_time else None
         if shown is None:
             return None

@@ -31,9 +31,9 @@ class Event:
         start, end: seconds since the camera's first picture; `end` is exclusive.
         label: the class.
         score: calibrated probability, mean over the event.
-        latency: seconds from when the picture at `end` could be here to when the event was given out.
-        time: start by the clock of this machine, ISO 8601 in UTC: when the picture could be here first. None
-            for files.
+        latency: seconds from when the picture at `end` could have arrived to when the event was given out.
+        time: start by the clock of this machine, ISO 8601 in UTC: when its first picture could have arrived.
+            None for files.
     """
 
     camera: str

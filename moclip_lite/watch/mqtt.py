@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from mv_tools import ArgumentError, SourceUnavailable
-from mv_tools.live.address import split_url
+from mv_tools.live.address import shown_place, split_url
 
 from .events import Event
 from .sinks import Say
@@ -58,20 +58,19 @@ class Mqtt:
             raise ArgumentError("--mqtt: the URL goes on behind the topic; write ? as %3F, and # as %23")
         self._topic = unquote(parts.path.strip("/")) or _TOPIC
         if any(wildcard in self._topic for wildcard in "+#"):
-            raise ArgumentError(
-                f"--mqtt: the topic {self._topic!r} has a wildcard, which no message can have"
-            )
-        self.name = f"{host}:{port or _PORTS[parts.scheme]}"
+            raise ArgumentError("--mqtt: the topic has a wildcard (+ or #), which no message can have")
+        port = port or _PORTS[parts.scheme]
+        self.name = shown_place(parts) if "@" in parts.path else f"{host}:{port}"
         self._client: Any = paho.Client(CallbackAPIVersion.VERSION2)
         self._queue_full = paho.MQTT_ERR_QUEUE_SIZE
         self._client.max_queued_messages_set(_QUEUED)
-        if parts.username is not None:
+        if parts.username:
             self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         if parts.scheme == "mqtts":
             self._client.tls_set()
         self._client.connect_timeout = _CONNECT_SECONDS
         try:
-            self._client.connect(host, port or _PORTS[parts.scheme])
+            self._client.connect(host, port)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "no answer"
             raise SourceUnavailable(f"the MQTT broker {self.name}: {reason.lower()}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import ArgumentError
 from ..source import FORMATS
 
-__all__ = ["PROTOCOLS", "Address", "Kind", "Transport", "split_url"]
+__all__ = ["PROTOCOLS", "Address", "Kind", "Transport", "shown_place", "split_url"]
 
 Kind = Literal["network", "file", "stdin", "device"]
 Transport = Literal["tcp", "udp"]
@@ -35,22 +36,46 @@ _NETWORK_FORMATS: Final = {
 _STREAMED_FORMATS: Final = "mpegts,h264,hevc"
 
 _DEVICES: Final = {"v4l2": "v4l2", "lavfi": "lavfi"}
+_IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")  # IPv6
 
 
 def split_url(text: str) -> SplitResult:
-    """Split a URL that may hold a password; a part of that is never taken for the host or the path.
+    """Split a URL that may hold a password; the beginning of one is never taken for the port.
 
     Raises:
-        ArgumentError: there is an @ behind the host. The message holds nothing of the URL.
+        ArgumentError: what looks like the host may be a user name. The message holds nothing of the URL.
         ValueError: it is damaged.
     """
     parts = urlsplit(text)
-    if "@" in parts.path + parts.query + parts.fragment:
+    if _starts_with_a_user(parts):
         raise ArgumentError(
-            "an address has an @ behind its host: in a user name or password write / as %2F, ? as %3F and # "
-            "as %23, and @ as %40 elsewhere"
+            "an address has an @ behind its host: in a user name or password write / as %2F, ? as %3F, "
+            "# as %23 and @ as %40; if it has none, write an @ before the host, as in rtsp://@HOST:PORT/PATH"
         )
     return parts
+
+
+def _starts_with_a_user(parts: SplitResult) -> bool:
+    """Whether host and port may be a user name and the beginning of a password that has / ? or # in it."""
+    _, colon, port = _IN_BRACKETS.sub("", parts.netloc).partition(":")
+    if "@" in parts.netloc or not colon:
+        return False
+    fields = bool(parts.path) and port.isdigit() and "=" in parts.query.partition("@")[0]
+    return "@" in parts.path + ("" if fields else parts.query) + parts.fragment
+
+
+def shown_place(parts: SplitResult) -> str:
+    """Host, port and path for messages; of what may be a password with an @, only what follows it.
+
+    Raises:
+        ValueError: the port is none.
+    """
+    host, port = parts.hostname or "", parts.port
+    before, _, behind = (parts.netloc + parts.path).rpartition("@")
+    if "@" in parts.path and ":" in _IN_BRACKETS.sub("", before) and not parts.netloc.startswith("@"):
+        return f"***@{behind}"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}{'' if port is None else f':{port}'}{parts.path}"
 
 
 @dataclass(frozen=True)
@@ -95,16 +120,14 @@ class Address:
             )
         try:
             parts = split_url(text)
-            host, port = parts.hostname or "", parts.port
+            host, place = parts.hostname or "", shown_place(parts)
         except ArgumentError:
             raise
         except ValueError:
             raise ArgumentError(f"the address of a {scheme} source is damaged (host or port)") from None
-        shown = f"[{host}]" if ":" in host else host
         if not host and scheme not in ("udp", "rtp"):
             raise ArgumentError(f"the address of a {scheme} source names no host; write {scheme}://HOST/PATH")
-        name = f"{scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}"
-        return cls("network", text, name, scheme, host)
+        return cls("network", text, f"{scheme}://{place}", scheme, host)
 
     def buffered(self, transport: Transport) -> bool:
         """Whether a network source waits while nobody reads: over UDP packets would be lost."""

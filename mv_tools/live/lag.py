@@ -52,7 +52,7 @@ class Lag:
         self._noted = arrived
 
     def of(self, seconds: float, now: float) -> float:
-        """Seconds that pass between when a picture of time `seconds` could be here and `now`."""
+        """Seconds that pass between when a picture of time `seconds` could have arrived and `now`."""
         return 0.0 if self._fastest is None else now - seconds - self._fastest
 
     def behind(self, seconds: float, now: float) -> float:
@@ -62,5 +62,5 @@ class Lag:
         return now - seconds - max(self._fastest, self._current)
 
     def shown_at(self, seconds: float) -> float | None:
-        """When a picture of time `seconds` could be here, by the clock of `arrived`; None if unknown."""
+        """When a picture of time `seconds` could have arrived, by the clock of `arrived`; None if unknown."""
         return None if self._fastest is None else seconds + self._fastest

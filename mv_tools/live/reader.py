@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from ..errors import MalformedStream, SourceUnavailable, UnsupportedStream
 from .address import Address
-from .clock import SourceClock
+from .arrivals import Arrivals, Notes
 from .connection import LivePacket, open_connection
 from .device import EncodedDevice
 from .items import LiveItem, LiveOptions, LiveStatistics, Silence
@@ -22,14 +22,9 @@ __all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
-_MOST_UNSTAMPED: Final = 8  # pictures of a connection before its first time stamp of which nothing is said
-_ARRIVAL: Final = "its pictures have no time stamps: their times follow their arrival"
-_GAPS: Final = (
-    "a gap in the times of its pictures is taken as lost data; later gaps are counted without a word"
-)
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
 _SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
-_MOST_FAILURES: Final = 3  # keyframes in a row that give no picture, of which nothing is said
+_MOST_FAILURES: Final = 3  # keyframes in a row that give no picture and are not reported
 _NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
 _BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
@@ -49,28 +44,27 @@ class LiveReader:
 
     Attributes:
         size: (width, height) of the pictures after cropping on the right and below; None before the first.
-        display: how pictures are shown.
-        lag: how late pictures are.
         arrived: when the packet of the last items arrived, by ``time.monotonic``.
     """
 
     def __init__(self, address: Address, options: LiveOptions, stop: Event, say: Say) -> None:
         self.address, self.options = address, options
         self._stop, self._say = stop, say
-        self._clock = SourceClock(
-            real_time=address.kind in ("network", "device"), lossy=address.kind == "network"
-        )
-        self.lag = Lag()
+        self._notes = Notes(address.name, say)
+        self._arrivals = Arrivals(address, options.max_lag, self._notes)
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
-        self._unsaid: set[str] = set()
-        self._unstamped = 0  # pictures of the connection so far, if none had a time stamp
         self._given: float | None = None  # when the last frame was given out; None behind Silence
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
         self.size: tuple[int, int] | None = None
         self.arrived = time.monotonic()
+
+    @property
+    def lag(self) -> Lag:
+        """How late pictures are."""
+        return self._arrivals.lag
 
     @property
     def display(self) -> Any:
@@ -186,10 +180,8 @@ class LiveReader:
         if self.options.pictures:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
-        self._clock.reconnect(connection.step)
-        self.lag.restart()
-        self._unsaid = {_GAPS, _BEHIND, _NO_PICTURES}
-        self._unstamped = 0
+        self._arrivals.restart(connection.step)
+        self._notes.restart()
         asked = time.monotonic()
         try:
             for packet in connection.packets():
@@ -203,7 +195,7 @@ class LiveReader:
                 asked = time.monotonic()
             yield from stream.flush()
             if connection.end:
-                self._say(f"{self.address.name}: {connection.end}")
+                self._notes.add(connection.end)
         except SourceUnavailable:
             yield from stream.flush()
             raise
@@ -214,30 +206,22 @@ class LiveReader:
     def _packet(
         self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
     ) -> Iterator[LiveItem | Silence]:
+        """What a packet gives."""
         if not packet.shown:
-            self._clock.begin(0.0, self.arrived)  # where the edit list begins
+            self._arrivals.not_shown(self.arrived)
             yield from stream.push(packet.data, shown=False)
             return
-        seconds, jump = self._clock.seconds(packet.seconds, self.arrived, packet.decoding)
-        self._tell_of_stamps(packet)
-        # Only a network loses packets: elsewhere time passed, or a recording follows another.
-        if packet.corrupt or (jump and self.address.kind == "network"):
-            yield from stream.mark_loss(jump or "the transport reports missing data")
-        if jump.startswith("time stamps"):
-            self.lag.restart()
-            self._say(f"{self.address.name}: {jump}")
-        elif jump:
-            self._say_once(_GAPS)
-        self.lag.add(seconds, self.arrived, waited=waited)
-        limit = self.options.max_lag
-        if limit is not None and self.lag.behind(seconds, self.arrived) > limit:
+        arrival = self._arrivals.of(packet, self.arrived, waited=waited)
+        if arrival.loss:
+            yield from stream.mark_loss(arrival.loss)
+        if arrival.late:
             yield from self._skip(stream)
             return
         if keyframes is not None:
-            yield from self._picture(keyframes, packet, seconds)
-        frames = stream.push(packet.data, seconds)
-        if packet.seconds is None and stream.second_field:
-            self._clock.take_back()
+            yield from self._picture(keyframes, packet, arrival.seconds)
+        frames = stream.push(packet.data, arrival.seconds)
+        if stream.second_field:
+            self._arrivals.second_field(packet)
         self.size = stream.size
         yield from frames
         if frames:
@@ -254,34 +238,11 @@ class LiveReader:
             self._counts = replace(self._counts, pictures=self._counts.pictures + 1)
             yield picture
         elif keyframes.failures >= _MOST_FAILURES:
-            self._say_once(_NO_PICTURES)
-
-    def _tell_of_stamps(self, packet: LivePacket) -> None:
-        """Say that pictures have no time stamps; the first ones of RTP have none, and second fields."""
-        if packet.seconds is not None:
-            self._unstamped = _MOST_UNSTAMPED + 1
-            return
-        self._unstamped += 1
-        if self._unstamped != _MOST_UNSTAMPED:
-            return
-        if self.address.kind == "network":
-            self._say(f"{self.address.name}: {_ARRIVAL}")
-        else:
-            rate = 1 / self._connection.step
-            self._say(
-                f"{self.address.name}: its pictures have no time stamps; they are taken as {rate:.5g} a "
-                "second, as the stream states, or 25 where it states nothing"
-            )
-
-    def _say_once(self, sentence: str) -> None:
-        """Say something once in a connection."""
-        if sentence in self._unsaid:
-            self._unsaid.remove(sentence)
-            self._say(f"{self.address.name}: {sentence}")
+            self._notes.once(_NO_PICTURES)
 
     def _skip(self, stream: MotionStream) -> Iterator[LiveItem | Silence]:
         """Leave a packet out: this reader is behind."""
-        self._say_once(_BEHIND)
+        self._notes.once(_BEHIND)
         self._counts = replace(self._counts, dropped=self._counts.dropped + 1)
         yield from stream.mark_loss("reading is behind the source")
         yield from self._silence()

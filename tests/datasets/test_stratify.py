@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import sklearn
 from sklearn.model_selection import StratifiedGroupKFold
 
-from moclip_lite.datasets import Clip, VideoDataset, k_folds
-from moclip_lite.datasets.stratify import groups_of, most_parts, stratified_parts
+from moclip_lite.datasets import Clip, VideoDataset, k_folds, stratify
+from moclip_lite.datasets.stratify import Positions, groups_of, most_parts, stratified_parts
 from moclip_lite.errors import DataError
 from moclip_lite.experiment.motion_networks import parts_of
 from moclip_lite.tune.evaluate import divisions
@@ -52,6 +53,26 @@ def test_classes_are_alike(seed: int) -> None:
     ours = clips(None)
     for _, part in stratified_parts(ours, 5, seed):
         assert sorted(ours[i].label for i in part) == [*"aabbcc"]
+
+
+@pytest.mark.parametrize(("groups", "most"), [(20, 11), (300, 4), (1200, 2)])
+def test_the_more_groups_the_fewer_divisions(groups: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of unlike groups, where none is even enough."""
+    ours = [
+        Clip(Path(f"{group}_{i}.mp4"), f"{group}_{i}.mp4", "abc"[i], f"g{group}")
+        for group in range(groups)
+        for i in range(1 + group % 3)
+    ]
+    divided: list[int] = []
+
+    def divide(labels: Positions, numbers: Positions, chosen: npt.NDArray[np.bool_], parts: int) -> Positions:
+        divided.append(len(set(numbers)))
+        return numbers % parts
+
+    monkeypatch.setattr(stratify, "_divide", divide)
+    monkeypatch.setattr(stratify, "_spread", lambda labels, part, parts: float(len(divided)))
+    stratified_parts(ours, 2, 0)
+    assert divided == most * [groups]
 
 
 def test_no_more_parts_than_the_largest_class_has_clips() -> None:

@@ -287,7 +287,13 @@ def test_addresses_are_shown_without_secrets() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["rtsp://user:12/{}@cam/s", "rtsp://user:{}#x@cam/s", "rtsp://user:12?{}@cam/s", "rtsp://u:a@b/{}@cam/s"],
+    [
+        "rtsp://user:12/{}@cam/s",
+        "rtsp://user:{}#x@cam/s",
+        "rtsp://user:12?{}@cam/s",
+        "rtsp://user:12/3?{}@cam/s",
+        "rtsp://user:{}?x=y@cam/s",
+    ],
 )
 def test_a_password_that_is_not_escaped_is_refused_and_not_printed(url: str) -> None:
     """Its part before the first / ? or # would be taken for the host and port, and the rest for the path."""
@@ -295,6 +301,25 @@ def test_a_password_that_is_not_escaped_is_refused_and_not_printed(url: str) -> 
         Address.parse(url.format(SECRET))
     assert SECRET not in str(raised.value)
     assert "cam" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://cam/stream?user=admin&mail=a@b", "rtsp://cam/stream"),
+        ("rtsp://cam:554/stream?mail=a@b", "rtsp://cam:554/stream"),
+        (f"rtsp://u:{SECRET}@1.2.3.4/monitor?channel=1@2", "rtsp://1.2.3.4/monitor"),
+        ("https://cdn.example/@user/live.ts", "https://cdn.example/@user/live.ts"),
+        ("https://[::1]/@user/live.ts", "https://[::1]/@user/live.ts"),
+        ("https://@cdn.example:8443/@user/live.ts", "https://cdn.example:8443/@user/live.ts"),
+        (f"rtsp://u:a@b/{SECRET}@cam/s", "rtsp://***@cam/s"),
+        (f"rtsp://us/er:{SECRET}@cam/s", "rtsp://***@cam/s"),
+    ],
+)
+def test_an_at_sign_that_is_in_no_password(url: str, name: str) -> None:
+    """It is taken as it is; what may be a password all the same is not shown."""
+    address = Address.parse(url)
+    assert (address.target, address.name) == (url, name)
 
 
 def test_an_address_without_a_server_is_no_absent_file() -> None:
@@ -313,6 +338,7 @@ def test_turned_recordings_are_shown_upright(tmp_path: Path, orientation: Orient
         assert np.array_equal(live[frame.index], flow(frame))
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_rtsp(make_clip: Callable[..., Path], transport: str) -> None:

@@ -63,6 +63,7 @@ def test_urls_with_credentials_are_refused_without_repeating_them(word: str) -> 
     assert "user" not in str(refused.value)
 
 
+@pytest.mark.other_programs
 def test_ranges_are_read_as_the_file_has_them(server: Server) -> None:
     data = np.random.default_rng(0).bytes(1_000_003)
     (server.folder / "data.bin").write_bytes(data)
@@ -85,6 +86,7 @@ def test_ranges_are_read_as_the_file_has_them(server: Server) -> None:
     assert pickle.loads(pickle.dumps(file)).read_at(3, 4) == data[3:7]
 
 
+@pytest.mark.other_programs
 def test_motion_and_pictures_are_those_of_the_file(server: Server) -> None:
     url, path = f"{server.url}/clip.mp4", server.folder / "clip.mp4"
     for backend in ("native", "libav"):
@@ -94,6 +96,7 @@ def test_motion_and_pictures_are_those_of_the_file(server: Server) -> None:
     np.testing.assert_array_equal(here, there)
 
 
+@pytest.mark.other_programs
 def test_a_changed_object_is_noticed(server: Server) -> None:
     path = server.folder / "changing.bin"
     path.write_bytes(b"a" * 300_000)
@@ -136,6 +139,7 @@ def test_slashes_of_a_url_are_kept() -> None:
         del memory.store[name]  # older versions of fsspec can't remove `a//b`
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 def test_chosen_pictures_fetch_a_small_part_of_a_large_file(server: Server, tmp_path: Path) -> None:
     """25 of 750 pictures of 126 MB: less than 5 % of its bytes.
@@ -188,6 +192,7 @@ def test_files_of_a_web_server_are_read_by_ranges(tmp_path: Path) -> None:
             file.read_range(0, 10)
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 def test_what_can_not_be_read_is_said_without_credentials(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

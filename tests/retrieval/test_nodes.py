@@ -67,6 +67,7 @@ def test_a_node_with_other_weights_is_refused(
         index_on_nodes(folder, encoder, tmp_path / "cache")
 
 
+@pytest.mark.other_programs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_an_index_at_a_url_of_videos_at_a_url(
     folder: Path, encoder: VideoTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -46,22 +47,34 @@ def _bind(free: socket.socket) -> int:
 def add_node(running: Any, cores: int) -> None:
     """Start a node; one that is not up in the 30 seconds that Ray gives it is ended and started anew."""
     for attempt in range(STARTS):
+        before = _children()
         try:
             running.add_node(**node_options(cores))
             return
         except Exception as error:
             if "timed out during startup" not in str(error) or attempt == STARTS - 1:
                 raise
-            _end(error)
+        _end(_children() - before)
 
 
-def _end(error: Exception) -> None:
-    """End the processes of the node whose start raised: nothing but the traceback holds it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is not None:
-        trace.tb_frame.f_locals["self"].kill_all_processes(check_alive=False)
+def _children() -> set[int]:
+    """Processes that this one started and that are not reaped, by /proc; workers of nodes are no children of ours."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            parent = file.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.add(int(file.parent.name))
+    return found
+
+
+def _end(processes: set[int]) -> None:
+    """End what a failed start left; the processes that such a one started end with it."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        with suppress(ChildProcessError):  # reaped by the object that started it
+            os.waitpid(process, 0)
 
 
 @contextmanager

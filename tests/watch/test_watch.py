@@ -69,6 +69,14 @@ def watched(sources: list[str], **settings: Any) -> tuple[Events, list[str], lis
     return sink, said, failures, watch
 
 
+def test_our_own_threads_are_not_given_a_second_try(request: pytest.FixtureRequest) -> None:
+    """Tests of this module that start a broker are, which is not ours."""
+    tests = [test for test in request.session.items if test.path == request.node.path]
+    again = [test for test in tests if test.get_closest_marker("flaky")]
+    assert request.node not in again
+    assert all("mqtt" in test.name for test in again)
+
+
 def labels(events: list[Event]) -> list[str]:
     return [event.label for event in events]
 
@@ -374,6 +382,13 @@ def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
         with pytest.raises(ArgumentError, match="write / as %2F") as raised:
             Mqtt(url)
         assert "cret" not in str(raised.value)
+    with pytest.raises(ArgumentError, match="wildcard") as raised:
+        Mqtt("mqtt://user:s3@a/cret+@h/x")
+    assert "cret" not in str(raised.value)
+    for url in ("mqtt://@127.0.0.1:{}/cams/a@b", "mqtt://u:s3cret@127.0.0.1:{}/a@b"):
+        with pytest.raises(SourceUnavailable) as raised:
+            Mqtt(url.format(free_port()))
+        assert "cret" not in str(raised.value)
     with pytest.raises(SourceUnavailable, match="refused") as raised:
         Mqtt(f"mqtt://user:s3cret@127.0.0.1:{free_port()}/x")
     assert "s3cret" not in str(raised.value)
@@ -422,6 +437,7 @@ def subscriber(port: int) -> Iterator[Counter[tuple[str, str]]]:
         client.disconnect()
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 def test_mqtt(tmp_path: Path) -> None:
     """Through mosquitto on a free port."""
@@ -442,6 +458,7 @@ def test_no_two_cameras_have_one_topic() -> None:
     assert not any(set(level) & set("/+#") for level in levels)
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> None:
     """It leaves, returns with other users, returns, and leaves for good."""
@@ -464,6 +481,7 @@ def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> Non
     assert said[4:] == [f"the MQTT broker 127.0.0.1:{port} did not get 2 events"]
 
 
+@pytest.mark.other_programs
 @pytest.mark.slow
 def test_an_mqtt_broker_that_refuses_the_user_is_an_error(tmp_path: Path) -> None:
     """The connection is made, and refused a moment later."""

@@ -24,27 +24,33 @@ _OTHER_NAMES: Final = {"split": ("subset", "partition"), "group": ("subject", "s
 _SPLIT: Final = re.compile(r"split([1-9]\d{0,3})")
 _MAX_NAME: Final = 60  # characters of a column's name in a message
 
-_FRAMES: Final = "frame|frm|fr|picture|bild|index|idx|number|num|nr|no"
+_FRAMES: Final = "frame|frm|fr|picture|bild|index|idx|number|num|nr"
 _UNITS: Final = {
-    "frames": _FRAMES,
+    "frames": f"{_FRAMES}|no",
     "milliseconds": "ms|msec|millis|millisecond|millisekunden",
     "microseconds": "us|microsecond",
     "minutes": "min|minute|minuten",
 }
 """Units that times of a table do not have."""
 _AROUND: Final = "|".join(
-    (*_UNITS.values(), "time|zeit|stamp|code|t|clip|segment|seg|action|event|video|at|in|point|of|the")
+    (
+        _FRAMES,
+        *(names for unit, names in _UNITS.items() if unit != "frames"),
+        "time(code)?|zeit|stamp|t|clip|segment|seg|action|event|video|at|in|point|of",
+    )
 )
 _BEHIND: Final = f"{_AROUND}|s|sec|second|sekunden|hhmmss"
 """What stands around the words of _TIMES; no two of these words together are another one, so that a name is
 divided in one way."""
+_AROUND_PAIRS: Final = "no|(?<!time)code|the"
+"""What stands around them, too, where a header has both times; alone, `end_code` means anything."""
 _TIMES: Final = {
-    "start": "start|starting|begin|beginning|beginn|anfang|onset|debut|inicio",
-    "end": "end|ending|ende|stop|stopping|offset|finish|until|till",
+    "start": "start|starting|begin|beginning|beginn|anfang|debut|inicio",
+    "end": "end|ending|ende|stop|stopping|finish",
 }
 _PAIRS: Final = {
-    "start": rf"from|in|von|since|first({_FRAMES})|t0|tmin",
-    "end": rf"to|out|bis|fin|final|last({_FRAMES})|t1|tmax",
+    "start": rf"from|in|von|since|onset|first({_FRAMES}|no)|t0|tmin",
+    "end": rf"to|out|bis|fin|final|offset|until|till|last({_FRAMES}|no)|t1|tmax",
 }
 """Words that name times where both stand in a header, and anything alone."""
 _DURATIONS: Final = ("duration", "length", "dauer")
@@ -89,9 +95,9 @@ def unread_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
 
 def _refuse_misnamed(path: Path, ignored: Sequence[str], present: Sequence[str]) -> None:
     """Refuse a column that is meant to be one which the table lacks."""
-    pairs = {known for name in ignored for known in _TIMES if _is_time(name, _PAIRS[known])}
+    both = all(any(_is_time(name, known, True) for name in present) for known in _TIMES)
     for name in ignored:
-        meant = _meant(name, both=len(pairs) == 2)
+        meant = _meant(name, both=both)
         if meant is None or meant.known in present:
             continue
         quoted = f"{path}, row 1: the column {name[:_MAX_NAME]!r}"
@@ -126,10 +132,10 @@ def _meant(name: str, *, both: bool) -> _Meaning | None:
 
     Args:
         name: of a column that is not known.
-        both: whether words of _PAIRS are taken for times.
+        both: whether the header has columns for both times.
     """
-    for known, words in _TIMES.items():
-        if _is_time(name, words) or (both and _is_time(name, _PAIRS[known])):
+    for known in _TIMES:
+        if _is_time(name, known, both):
             return _Meaning(known, _unit(name))
     plain = re.sub(r"[\s\-]", "_", name)
     for known, others in _OTHER_NAMES.items():
@@ -139,10 +145,19 @@ def _meant(name: str, *, both: bool) -> _Meaning | None:
     return _Meaning(near[0]) if near else None
 
 
-def _is_time(name: str, words: str) -> bool:
-    """Whether a name is one of the words, between words for times, what they are of and their units."""
-    plain = _plain(name)
-    return len(plain) <= _MAX_NAME and bool(re.fullmatch(f"({_AROUND})*({words})({_BEHIND})*", plain))
+def _is_time(name: str, known: str, both: bool) -> bool:
+    """Whether a name is a word for start or end, between words for times, what they are of and their units.
+
+    Args:
+        name: of a column.
+        known: "start" or "end".
+        both: whether words count that mean times in pairs only.
+    """
+    plain, words, around = _plain(name), _TIMES[known], ""
+    if both:
+        words, around = f"{words}|{_PAIRS[known]}", f"|{_AROUND_PAIRS}"
+    pattern = f"({_AROUND}{around})*({words})({_BEHIND}{around})*"
+    return len(plain) <= _MAX_NAME and bool(re.fullmatch(pattern, plain))
 
 
 def _unit(name: str) -> str | None:
