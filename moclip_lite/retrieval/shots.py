@@ -3,14 +3,15 @@
 At a cut an encoder has nothing to predict from: it codes an I picture, or a P or B picture of more intra
 blocks than are usual in the video. Pictures that are shown before that one and coded after it may belong to
 either shot. Such pictures also occur without a cut (at regular distances, at a flash, in a scene that is hard
-to predict), so they are compared with those before them; no others are decoded.
+to predict), so they and some that follow are compared with those before them: behind a flash the scene is the
+one before. No others are decoded.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,8 @@ _MIN_INTER_SHARE: Final = 0.4  # of a picture's blocks; with fewer inter blocks 
 _MIN_USUAL_SHARE: Final = 0.7  # the same, of the video's median
 _MIN_CHANGE: Final = 24.0  # mean absolute difference of thumbnails, of 255
 _MIN_RATIO: Final = 2.0  # of that difference to the one between the two pictures before: a fast camera has 1
+_MAX_LIKENESS: Final = 0.95  # correlation of thumbnails: above, only the brightness differs
+_FLASH: Final = 6  # pictures, after which the scene before a flash is back
 _SIDE: Final = 16  # of a thumbnail
 
 Thumbnail = npt.NDArray[np.float32]
@@ -84,38 +87,53 @@ def _changes(decoder: RgbDecoder, runs: Sequence[Run]) -> list[int]:
         decoder: of the file.
         runs: by their last picture, ascending.
     """
-    if not runs:
-        return []
-    positions = sorted({i for first, last in runs for i in range(max(0, first - 2), last + 1)})
-    longest = max(last - first for first, last in runs) + 3
-    seen = deque[tuple[int, Thumbnail]](maxlen=longest)
-    first_of = {last: first for first, last in runs}
+    positions = {i for first, last in runs for i in range(max(0, first - 2), last + 1 + _FLASH)}
+    waiting, seen = deque(runs), dict[int, Thumbnail]()
     cuts: set[int] = set()
-    for position, picture in decoder.iter_frames_at(positions, on_damage="skip"):
+    for position, picture in decoder.iter_frames_at(
+        sorted(i for i in positions if i < len(decoder)), on_damage="skip"
+    ):
+        while waiting and waiting[0][1] + _FLASH < position:
+            cuts.update(_change(seen, waiting.popleft()))
+        needed = min((first for first, _ in waiting), default=0) - 2
+        seen = {other: thumbnail for other, thumbnail in seen.items() if other >= needed}
         thumbnail = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.BOX)
-        seen.append((position, np.asarray(thumbnail, np.float32)))
-        if position in first_of:
-            cuts.update(_change(list(seen), first_of[position]))
+        seen[position] = np.asarray(thumbnail, np.float32)
+    for run in waiting:
+        cuts.update(_change(seen, run))
     return sorted(cuts)
 
 
-def _change(seen: Sequence[tuple[int, Thumbnail]], first: int) -> list[int]:
-    """The picture from `first` on that differs most from the one before it; none if no shot begins there.
+def _change(seen: Mapping[int, Thumbnail], run: Run) -> list[int]:
+    """The picture of a run that differs most from the one before it; none if no shot begins there.
 
-    At a flash the first and the last picture are alike; in fast motion the pictures before differ as much.
+    In fast motion the pictures before differ as much; at a flash one of the pictures that follow is like the
+    one before.
+
+    Args:
+        seen: thumbnails by position, ascending, of two pictures before the run to _FLASH behind it.
+        run: its pictures.
     """
-    before = sum(position < first for position, _ in seen) - 1
-    if before < 0:
+    first, last = run
+    before = [position for position in seen if position < first][-2:]
+    inside = [*before[-1:], *(position for position in seen if first <= position <= last)]
+    if not before or len(inside) < 2:
         return []
-    run = seen[before:]
-    steps = [_difference(a, b) for (_, a), (_, b) in itertools.pairwise(run)]
-    usual = 0.0
-    if before and seen[before - 1][0] == seen[before][0] - 1:
-        usual = _difference(seen[before - 1][1], seen[before][1])
-    threshold = max(_MIN_CHANGE, _MIN_RATIO * usual)
-    if max(steps) < threshold or _difference(run[0][1], run[-1][1]) < _MIN_CHANGE:
+    steps = [_difference(seen[a], seen[b]) for a, b in itertools.pairwise(inside)]
+    usual = _difference(seen[before[0]], seen[before[1]]) if before == [first - 2, first - 1] else 0.0
+    if max(steps) < max(_MIN_CHANGE, _MIN_RATIO * usual):
         return []
-    return [run[int(np.argmax(steps)) + 1][0]]
+    cut = inside[int(np.argmax(steps)) + 1]
+    following = (seen[position] for position in seen if cut <= position <= last + _FLASH)
+    return [] if any(_alike(seen[before[-1]], other) for other in following) else [cut]
+
+
+def _alike(a: Thumbnail, b: Thumbnail) -> bool:
+    """Whether two pictures may be of one scene: they differ little, or in brightness alone."""
+    if _difference(a, b) < _MIN_CHANGE:
+        return True
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum()) > _MAX_LIKENESS * float(np.sqrt((a * a).sum() * (b * b).sum()))
 
 
 def _difference(a: Thumbnail, b: Thumbnail) -> float:

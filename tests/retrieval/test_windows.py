@@ -91,3 +91,15 @@ def test_continuous_shots_and_codecs_without_motion_have_no_cuts(
 ) -> None:
     assert find_cuts(make_clip(frames=60, g="25", sc_threshold="40")) == []
     assert find_cuts(encode(tmp_path / "v.mkv", panning(30), "ffv1")) == []
+
+
+@pytest.mark.parametrize("length", [1, 2, 4])
+@pytest.mark.parametrize("options", [{"g": "250"}, {"g": "12", "bf": "0"}, {"g": "12", "bf": "2"}])
+def test_a_flash_is_no_cut(tmp_path: Path, length: int, options: dict[str, str]) -> None:
+    pictures = np.repeat(panning(1) // 2, 60, axis=0)
+    for number, picture in enumerate(pictures):
+        picture[20:40, number : number + 20] = 100
+    pictures[30 : 30 + length] += 90
+    assert find_cuts(encode(tmp_path / "flash.mp4", pictures, **options)) == []
+    dark = np.concatenate([pictures[:30], pictures[30 + length :] // 3])
+    assert find_cuts(encode(tmp_path / "dark.mp4", dark, **options)) == []
