@@ -34,6 +34,8 @@ def table(folder: Path, *rows: str, header: str) -> Path:
         ("t_start", "t_end", "meant to be"),
         ("starttime", "segment end", "meant to be"),
         ("onset", "offset", "meant to be"),
+        ("start_ns", "end_ns", "in nanoseconds"),
+        ("strat", "ende", "meant to be"),
         ("the start", "the end", "meant to be"),
         ("start timecode", "end timecode", "meant to be"),
         ("since", "until", "meant to be"),
@@ -64,7 +66,7 @@ def test_columns_of_times_are_never_passed_over(videos: Path, start: str, end: s
     [
         *("gender", "endoscope", "from", "frames", "duration", "weekend", "ts" * 40),
         *("offset", "time_offset", "frame_offset", "offset_ms", "onset", "until"),
-        *("no_stop", "end_code", "stop_code"),
+        *("no_stop", "end_code", "stop_code", "trend", "send", "stars", "starter", "start_x"),
     ],
 )
 def test_columns_of_other_words_are_ignored(videos: Path, name: str) -> None:
@@ -101,3 +103,22 @@ def test_the_line_that_states_a_separator_is_no_header(videos: Path, first: str)
     assert inspect_table(path).ignored == ["label, or name"]
     with pytest.raises(DataError, match="row 3, column video: is empty"):
         read_table(path)
+
+
+@pytest.mark.parametrize("around", ["annotation_{}", "window {}", "{}_offset", "cut.{}", "{}-pts"])
+def test_pairs_of_times_are_known_whatever_stands_around(videos: Path, around: str) -> None:
+    header = f"video,label,{around.format('start')},{around.format('end')}"
+    with pytest.raises(DataError, match="meant to be start"):
+        inspect_table(table(videos, header=header))
+    assert inspect_table(table(videos, "a.mp4,walk,1", header="video,label,annotation_end")).ignored
+
+
+def test_pairs_that_are_no_times_are_ignored(videos: Path) -> None:
+    header = "video,label,start_x,start_y,end_x,end_y,start_date,end_date"
+    found = inspect_table(table(videos, "a.mp4,walk,1,2,3,4,5,6", header=header))
+    assert found.ignored == header.split(",")[2:]
+
+
+def test_a_division_with_a_number_beside_one_without(videos: Path) -> None:
+    with pytest.raises(DataError, match="columns split and split1; number all"):
+        read_table(table(videos, header="video,label,split1,split"))

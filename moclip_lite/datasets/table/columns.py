@@ -29,6 +29,7 @@ _UNITS: Final = {
     "frames": f"{_FRAMES}|no",
     "milliseconds": "ms|msec|millis|millisecond|millisekunden",
     "microseconds": "us|microsecond",
+    "nanoseconds": "ns|nano|nanosecond",
     "minutes": "min|minute|minuten",
 }
 """Units that times of a table do not have."""
@@ -53,6 +54,10 @@ _PAIRS: Final = {
     "end": rf"to|out|bis|fin|final|offset|until|till|last({_FRAMES}|no)|t1|tmax",
 }
 """Words that name times where both stand in a header, and anything alone."""
+_NO_TIMES: Final = (
+    "x|y|z|row|column|col|left|top|right|bottom|date|day|label|class|name|id|page|line|lat|lon|price"
+)
+"""Words that say what a start and an end are of, if not of time."""
 _DURATIONS: Final = ("duration", "length", "dauer")
 
 
@@ -95,7 +100,9 @@ def unread_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
 
 def _refuse_misnamed(path: Path, ignored: Sequence[str], present: Sequence[str]) -> None:
     """Refuse a column that is meant to be one which the table lacks."""
-    both = all(any(_is_time(name, known, True) for name in present) for known in _TIMES)
+    both = all(
+        any(_is_time(name, known, True) or _is_like(name, known) for name in present) for known in _TIMES
+    ) or _is_paired(present)
     for name in ignored:
         meant = _meant(name, both=both)
         if meant is None or meant.known in present:
@@ -122,8 +129,9 @@ def _refuse_half(path: Path, columns: Sequence[str], splits: Sequence[str]) -> N
         advice = f"; {lengths[0][:_MAX_NAME]} is not read, write {other} instead" if lengths else ""
         raise DataError(f"{path}, row 1: there is a column {present} and no column {other}{advice}")
     if "split" in splits and len(splits) > 1:
+        numbered = next(name for name in splits if name != "split")
         raise DataError(
-            f"{path}, row 1: there are columns split and {splits[-1]}; number all of them, from split1"
+            f"{path}, row 1: there are columns split and {numbered}; number all of them, from split1"
         )
 
 
@@ -135,14 +143,16 @@ def _meant(name: str, *, both: bool) -> _Meaning | None:
         both: whether the header has columns for both times.
     """
     for known in _TIMES:
-        if _is_time(name, known, both):
+        if _is_time(name, known, both) or (both and _around(name, known) is not None):
             return _Meaning(known, _unit(name))
     plain = re.sub(r"[\s\-]", "_", name)
     for known, others in _OTHER_NAMES.items():
         if plain in others:
             return _Meaning(known)
-    near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)
-    return _Meaning(near[0]) if near else None
+    near = next((known for known in _KNOWN if _is_like(name, known)), None)
+    if near is None or (near in _TIMES and not both):  # short words are like many others
+        return None
+    return _Meaning(near)
 
 
 def _is_time(name: str, known: str, both: bool) -> bool:
@@ -158,6 +168,29 @@ def _is_time(name: str, known: str, both: bool) -> bool:
         words, around = f"{words}|{_PAIRS[known]}", f"|{_AROUND_PAIRS}"
     pattern = f"({_AROUND}{around})*({words})({_BEHIND}{around})*"
     return len(plain) <= _MAX_NAME and bool(re.fullmatch(pattern, plain))
+
+
+def _is_like(name: str, known: str) -> bool:
+    """Whether a name seems to be a misspelt one."""
+    if known in _TIMES and any(re.fullmatch(_NO_TIMES, word) for word in re.split(r"[\W_]+", name)):
+        return False
+    return difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75) == [known]
+
+
+def _is_paired(names: Sequence[str]) -> bool:
+    """Whether two names differ in the word for start and end alone, such as `trim_start` and `trim_end`."""
+    frames = [{_around(name, known) for name in names} - {None, ""} for known in _TIMES]
+    return bool(set.intersection(*frames))
+
+
+def _around(name: str, known: str) -> str | None:
+    """What stands around a word for start or end in a name of words; None where there is no such word, and
+    where the others say that it is a place, a date or a class."""
+    words = re.split(r"[\W_]+", name)
+    found = [number for number, word in enumerate(words) if re.fullmatch(_TIMES[known], word)]
+    if len(found) != 1 or len(name) > _MAX_NAME or any(re.fullmatch(_NO_TIMES, word) for word in words):
+        return None
+    return "_".join([*words[: found[0]], "*", *words[found[0] + 1 :]])
 
 
 def _unit(name: str) -> str | None:
