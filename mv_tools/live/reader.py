@@ -17,13 +17,13 @@ from .items import LiveItem, LiveOptions, LiveStatistics, Silence
 from .keyframes import KeyframeDecoder, LivePicture
 from .lag import Lag
 from .stream import MotionStream
+from .waits import Wait, Waits
 
 __all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
-_WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
-_SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
+_MOST_BEHIND: Final = 0.5  # seconds that reading is behind where it still pauses
 _MOST_FAILURES: Final = 3  # keyframes in a row that give no picture and are not reported
 _NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
 _BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
@@ -58,6 +58,7 @@ class LiveReader:
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
+        self._waits = Waits(self._pause)
         self.size: tuple[int, int] | None = None
         self.arrived = time.monotonic()
 
@@ -65,6 +66,10 @@ class LiveReader:
     def lag(self) -> Lag:
         """How late pictures are."""
         return self._arrivals.lag
+
+    def behind(self, now: float) -> float:
+        """Seconds by which reading is behind what can be had at `now`, by ``time.monotonic``."""
+        return self._arrivals.behind(now)
 
     @property
     def display(self) -> Any:
@@ -181,18 +186,20 @@ class LiveReader:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
         self._arrivals.restart(connection.step)
+        self._waits.restart()
         self._notes.restart()
-        asked = time.monotonic()
+        done = asked = time.monotonic()
         try:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
-                self.arrived = time.monotonic()
-                waited = self.arrived - asked > _SURELY_WAITED
-                yield from self._packet(stream, keyframes, packet, waited)
-                if self._pause and self.arrived - asked > _WAITED:
+                busy, self.arrived = done - self.arrived, time.monotonic()
+                wait = self._waits.add(self.arrived - asked, busy, self._arrivals.step)
+                yield from self._packet(stream, keyframes, packet, wait)
+                asked = done = time.monotonic()
+                if self._pause and wait.seconds and self.behind(done) < _MOST_BEHIND:
                     self._stop.wait(self._pause)
-                asked = time.monotonic()
+                    asked = time.monotonic()
             yield from stream.flush()
             if connection.end:
                 self._notes.add(connection.end)
@@ -204,14 +211,14 @@ class LiveReader:
             self._index = stream.next_index
 
     def _packet(
-        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
+        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, wait: Wait
     ) -> Iterator[LiveItem | Silence]:
         """What a packet gives."""
         if not packet.shown:
             self._arrivals.not_shown(self.arrived)
             yield from stream.push(packet.data, shown=False)
             return
-        arrival = self._arrivals.of(packet, self.arrived, waited=waited)
+        arrival = self._arrivals.of(packet, self.arrived, wait)
         if arrival.loss:
             yield from stream.mark_loss(arrival.loss)
         if arrival.late:
