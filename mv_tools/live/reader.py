@@ -16,6 +16,7 @@ from .device import EncodedDevice
 from .items import LiveItem, LiveOptions, LiveStatistics, Silence
 from .keyframes import KeyframeDecoder, LivePicture
 from .lag import Lag
+from .opening import Opening
 from .stream import MotionStream
 from .waits import Wait, Waits
 
@@ -55,6 +56,7 @@ class LiveReader:
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
         self._given: float | None = None  # when the last frame was given out; None behind Silence
+        self._overdue = False  # the last frame came behind a silence, as the last one of a dead source may
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -105,8 +107,26 @@ class LiveReader:
             FileNotFoundError, SourceUnavailable, UnsupportedStream, MalformedStream: it failed, and why.
         """
         if self._connection is None:
-            self._connection = self._open()
-            self._counts = replace(self._counts, connections=self._counts.connections + 1)
+            self._connected_to(self._open())
+
+    def _connected_to(self, connection: Any) -> None:
+        self._connection = connection
+        self._counts = replace(self._counts, connections=self._counts.connections + 1)
+
+    def _connect(self) -> Iterator[Silence]:
+        """Make the next connection; a silence that begins meanwhile is given."""
+        limit = self.options.silence
+        if limit is None or self._given is None or self._connection is not None:
+            self.connect()
+            return
+        opening = Opening(self._open)
+        try:
+            if not opening.wait(self._given + limit - time.monotonic()):
+                self._given = None
+                yield Silence()
+            self._connected_to(opening.take())
+        finally:
+            opening.leave()
 
     def items(self) -> Iterator[LiveItem | Silence]:
         """Frames and pictures, over all connections, up to the end of a file or until `stop` is set.
@@ -120,7 +140,7 @@ class LiveReader:
         while not self._stop.is_set():
             started = time.monotonic()
             try:
-                self.connect()
+                yield from self._connect()
                 yield from self._connected()
                 reason = f"{self.address.name}: the stream ended"
                 if self.address.kind == "device":
@@ -156,11 +176,14 @@ class LiveReader:
 
     def _silence(self) -> Iterator[Silence]:
         """Once, where no frame came for long."""
+        if self._is_silent(time.monotonic()):
+            self._given = None
+            yield Silence()
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether no frame came for long."""
         limit = self.options.silence
-        if limit is None or self._given is None or time.monotonic() < self._given + limit:
-            return
-        self._given = None
-        yield Silence()
+        return limit is not None and self._given is not None and now >= self._given + limit
 
     def close(self) -> None:
         """Close the connection, from the thread that reads."""
@@ -231,8 +254,10 @@ class LiveReader:
             self._arrivals.second_field(packet)
         self.size = stream.size
         yield from frames
-        if frames:
-            self._given = time.monotonic()
+        if frames or self._overdue:
+            self._overdue = not self._overdue and self._is_silent(self.arrived)
+            if not self._overdue:
+                self._given = time.monotonic()
         else:
             yield from self._silence()
 
