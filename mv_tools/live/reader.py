@@ -56,7 +56,7 @@ class LiveReader:
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
         self._given: float | None = None  # when the last frame was given out; None behind Silence
-        self._overdue = False  # the last frame came behind a silence, as the last one of a dead source may
+        self._resumed = float("-inf")  # when a frame came behind a silence that was not given
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -180,6 +180,12 @@ class LiveReader:
             self._given = None
             yield Silence()
 
+    def _resume_silence(self) -> None:
+        """The connection is over: what it gave at last, behind a silence, came because it was given up."""
+        limit = self.options.silence
+        if limit is not None and self._given is not None and time.monotonic() < self._resumed + limit:
+            self._given = self._resumed - limit
+
     def _is_silent(self, now: float) -> bool:
         """Whether no frame came for long."""
         limit = self.options.silence
@@ -232,6 +238,7 @@ class LiveReader:
         finally:
             self._counts, self._stream = self.statistics, None
             self._index = stream.next_index
+            self._resume_silence()
 
     def _packet(
         self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, wait: Wait
@@ -254,10 +261,10 @@ class LiveReader:
             self._arrivals.second_field(packet)
         self.size = stream.size
         yield from frames
-        if frames or self._overdue:
-            self._overdue = not self._overdue and self._is_silent(self.arrived)
-            if not self._overdue:
-                self._given = time.monotonic()
+        if frames:
+            if self._is_silent(self.arrived):
+                self._resumed = self.arrived
+            self._given = time.monotonic()
         else:
             yield from self._silence()
 

@@ -107,13 +107,29 @@ def test_silence_is_given_while_a_host_does_not_answer(
     assert reader.statistics.connections == 2
 
 
-def test_a_packet_behind_a_silence_ends_none(source: ScriptedSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the last one of MPEG-TS, which comes out where the connection is given up."""
+def test_packets_behind_a_silence_end_none_where_the_connection_breaks(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the last ones of MPEG-TS, which come out where the connection is given up."""
     script = [(0.04, packet) for packet in source.packets]
-    last = [*script[:30], (5.0, script[30][1]), (0.0, SourceUnavailable("no data"))]
-    reader = source.reader([last, script], monkeypatch, LiveOptions(silence=0.8))
-    items = [isinstance(item, Silence) for item in reader.items()]
-    assert items == [False] * 31 + [True] + [False] * 50
+    late = [(5.0, script[30][1]), (0.0, script[31][1])]
+    broken = [*script[:30], *late, (0.0, SourceUnavailable("no data"))]
+    reader = source.reader([broken, script], monkeypatch, LiveOptions(silence=0.8))
+    items, ended = [], 0.0
+    for item in reader.items():
+        items.append(isinstance(item, Silence))
+        if items[-1]:
+            ended = source.now
+    assert items == [False] * 32 + [True] + [False] * 50
+    assert ended - 1000.0 == pytest.approx(30 * 0.04 + 5.0, abs=0.01)  # at once
+
+
+def test_a_source_that_stands_still_and_goes_on_gives_no_silence(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [(5.0 if i == 30 else 0.04, packet) for i, packet in enumerate(source.packets)]
+    reader = source.reader([script], monkeypatch, LiveOptions(silence=0.8))
+    assert not any(isinstance(item, Silence) for item in reader.items())
 
 
 def test_a_connection_that_nobody_takes_is_closed() -> None:
