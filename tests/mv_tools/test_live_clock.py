@@ -93,8 +93,8 @@ def test_decoding_times_that_go_back_are_a_jump(rate: int, back: float) -> None:
 
 def test_pictures_of_slow_cameras_that_come_together_are_no_jump() -> None:
     clock = SourceClock(real_time=True, lossy=True)
-    arrived = [float(i + (i % 20 == 10)) for i in range(60)]  # one of twenty is held up until the next one
-    given = [clock.seconds(float(i), at, float(i)) for i, at in enumerate(arrived)]
+    arrived = [1.1 * (i + (i % 20 == 10)) for i in range(60)]  # one of twenty is held up until the next one
+    given = [clock.seconds(1.1 * i, at, 1.1 * i) for i, at in enumerate(arrived)]
     assert not any(jump for _, jump in given)
 
 
