@@ -247,7 +247,7 @@ class _Scoring:
         return self._scorer
 
     def _admit(self, start: float, end: float) -> bool:
-        return self._camera.admits(self._reader.lag.of(end, time.monotonic()))
+        return self._camera.admits(self._reader.behind(time.monotonic()))
 
     def _events(self, segments: list[Segment]) -> list[Event]:
         now = time.monotonic()

@@ -9,6 +9,7 @@ from .address import Address
 from .clock import SourceClock
 from .connection import LivePacket
 from .lag import Lag
+from .waits import Wait
 
 __all__ = ["Arrival", "Arrivals", "Notes"]
 
@@ -73,6 +74,7 @@ class Arrivals:
 
     Attributes:
         lag: how late pictures are.
+        step: usual seconds between packets, 0 if unknown.
     """
 
     def __init__(self, address: Address, max_lag: float | None, notes: Notes) -> None:
@@ -80,40 +82,58 @@ class Arrivals:
         self._clock = SourceClock(real_time=address.kind in ("network", "device"), lossy=self._lossy)
         self._max_lag, self._notes = max_lag, notes
         self.lag = Lag()
-        self._step = 0.0
+        self._reading, self._decoded = (
+            Lag(),
+            0.0,
+        )  # in decoding order, in which pictures do not wait for others
+        self._stated = self.step = 0.0
         self._unstamped = 0  # pictures of the connection so far, if none had a time stamp
 
     def restart(self, step: float) -> None:
         """Another connection begins, whose pictures are `step` seconds apart as far as known."""
         self._clock.reconnect(step)
-        self.lag.restart()
-        self._step, self._unstamped = step, 0
+        self._restart_lag()
+        self._stated = self.step = step
+        self._unstamped = 0
 
     def not_shown(self, arrived: float) -> None:
         """A packet arrived that lies before the beginning of the edit list."""
         self._clock.begin(0.0, arrived)
 
-    def of(self, packet: LivePacket, arrived: float, *, waited: bool) -> Arrival:
+    def of(self, packet: LivePacket, arrived: float, wait: Wait) -> Arrival:
         """Place a packet.
 
         Args:
             packet: the next one.
             arrived: when it came, by a steady clock.
-            waited: whether it was not there yet when it was asked for.
+            wait: how it was had.
         """
-        seconds, jump = self._clock.seconds(packet.seconds, arrived, packet.decoding)
+        seconds, jump = self._clock.seconds(packet.seconds, arrived, packet.decoding, waited=wait.sure)
+        self.step = self._clock.usual_step
         self._note_stamps(packet)
+        forward = jump.startswith("time stamps jump forward")
         if jump.startswith("time stamps"):
-            self.lag.restart()
+            self._restart_lag()
             self._notes.add(jump)
         elif jump:
             self._notes.once(_GAPS)
-        self.lag.add(seconds, arrived, waited=waited)
-        loss = jump if self._lossy else ""
+        self._decoded = seconds
+        if packet.seconds is not None and packet.decoding is not None:
+            self._decoded += packet.decoding - packet.seconds
+        self.lag.add(seconds, arrived, wait, step=self.step)
+        self._reading.add(self._decoded, arrived, wait, step=self.step)
+        loss = jump if self._lossy and not forward else ""
         if packet.corrupt:
             loss = jump or _INCOMPLETE
-        late = self._max_lag is not None and self.lag.behind(seconds, arrived) > self._max_lag
-        return Arrival(seconds, loss, late)
+        return Arrival(seconds, loss, self._max_lag is not None and self.behind(arrived) > self._max_lag)
+
+    def behind(self, now: float) -> float:
+        """Seconds by which reading is behind what can be had, by the last packet."""
+        return self._reading.behind(self._decoded, now)
+
+    def _restart_lag(self) -> None:
+        self.lag.restart()
+        self._reading.restart()
 
     def second_field(self, packet: LivePacket) -> None:
         """The last packet turned out to be the second field of a picture, which takes no time of its own."""
@@ -132,6 +152,6 @@ class Arrivals:
             self._notes.add(_ARRIVAL)
             return
         self._notes.add(
-            f"its pictures have no time stamps; they are taken as {1 / self._step:.5g} a second, as the "
+            f"its pictures have no time stamps; they are taken as {1 / self._stated:.5g} a second, as the "
             "stream states, or 25 where it states nothing"
         )

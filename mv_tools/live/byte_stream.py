@@ -30,7 +30,10 @@ class ByteStream:
         received: bytes read so far.
         head: the first eight of them.
         stalled: whether it ended because no data came for `timeout` seconds.
+        movable: whether it can be moved in.
     """
+
+    movable = False
 
     def __init__(self, timeout: float, stop: Event) -> None:
         self.timeout, self._stop = timeout, stop
@@ -85,6 +88,8 @@ class GrowingFile(ByteStream):
 
 class _CompleteFile(GrowingFile):
     """A file that does not grow: it can be moved in, because its index may lie at its end."""
+
+    movable = True
 
     def _available(self, size: int) -> bytes | None:
         return self._file.read(size) or None

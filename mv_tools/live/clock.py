@@ -15,8 +15,10 @@ _STEPS: Final = 32  # by whose median the usual step is known
 _LOSS_STEPS: Final = 4.5  # usual steps from which on packets are taken as missing
 _MAX_BACK: Final = 0.5  # seconds, or so many usual steps as below; reordering of pictures reaches back less
 _BACK_STEPS: Final = 17.0  # at most 16 pictures are decoded before one that is shown earlier
-# Seconds by which a time stamp of a source in real time may jump ahead of its arrival.
+_ROUNDING: Final = (0.005, 0.5)  # seconds, or so many usual steps, by which decoding times are inexact
+# Seconds, or so many usual steps, by which time stamps of a source in real time may outrun their arrival.
 _MAX_AHEAD: Final = 1.0
+_AHEAD_STEPS: Final = 4.0
 
 # How far pictures without time stamps follow their arrival: of their time, and of the step between them.
 _FOLLOW: Final = 0.1
@@ -36,8 +38,9 @@ class SourceClock:
     time in which no picture was taken. Two long steps in a row mean another frame rate, not missing packets.
     Steps are those of decoding times, if a stream has them: presentation times of reordered pictures jump.
 
-    Pictures without time stamps are evenly spaced by the stated step; in real time their times follow their
-    arrival. The first time stamp of a connection continues those before it that had none.
+    Pictures without time stamps are evenly spaced by the stated step; in real time their times follow the
+    arrival of packets that were waited for: others arrived before they were read. The first time stamp of a
+    connection continues those before it that had none.
 
     Args:
         real_time: whether packets arrive when they are recorded.
@@ -55,6 +58,7 @@ class SourceClock:
         self._stated = 0.0  # seconds between pictures, by the connection
         self._previous: tuple[bool, float] | None = None  # whether it is a decoding time, and the latest one
         self._base: tuple[float, float] | None = None  # time and arrival of the first picture without stamp
+        self._followed: tuple[float, float] | None = None  # those of the first one that was waited for
 
     def reconnect(self, step: float = 0.0) -> None:
         """The next time stamp belongs to another connection.
@@ -62,7 +66,7 @@ class SourceClock:
         Args:
             step: seconds between its pictures, as far as known; for pictures without time stamps.
         """
-        self._offset = self._previous = self._base = None
+        self._offset = self._previous = self._base = self._followed = None
         self._stated = step
 
     def begin(self, stamp: float, arrived: float) -> None:
@@ -70,8 +74,13 @@ class SourceClock:
         if self._offset is None:
             self._offset = self._continued(arrived) - stamp
 
+    @property
+    def usual_step(self) -> float:
+        """Seconds between pictures, as far as known."""
+        return statistics.median(self._steps) if self._steps else self._stated
+
     def seconds(
-        self, stamp: float | None, arrived: float, decoding: float | None = None
+        self, stamp: float | None, arrived: float, decoding: float | None = None, *, waited: bool = True
     ) -> tuple[float, Jump]:
         """The time of a picture, and whether its time stamp continues those before.
 
@@ -79,9 +88,10 @@ class SourceClock:
             stamp: its time stamp in seconds, None if it has none.
             arrived: when its packet arrived, by any steady clock.
             decoding: its decoding time by the source, None if it has none.
+            waited: whether the packet was read when it arrived.
         """
         if stamp is None:
-            time = self._without_stamp(arrived)
+            time = self._without_stamp(arrived, waited)
             jump = ""
         else:
             mark = (False, stamp) if decoding is None else (True, decoding)
@@ -106,29 +116,35 @@ class SourceClock:
         if not self._started:
             return 0.0
         passed = arrived - self._arrived if self._real_time else 0.0
-        return self._latest + max(passed, self._usual_step(), _LEAST_STEP)
+        return self._latest + max(passed, self.usual_step, _LEAST_STEP)
 
     def _offset_of(self, stamp: float, arrived: float) -> float:
         """From time stamps to this clock, where they begin or begin anew."""
         continued = self._continued(arrived)
         if self._offset is None and self._base is not None:
             # RTP's time stamps count from the first picture, which has none itself.
-            reach = max(_MAX_BACK, _BACK_STEPS * self._usual_step())
+            reach = max(_MAX_BACK, _BACK_STEPS * self.usual_step)
             if abs(self._base[0] + stamp - continued) <= reach:
                 return self._base[0]
         return continued - stamp
 
-    def _without_stamp(self, arrived: float) -> float:
+    def _without_stamp(self, arrived: float, waited: bool) -> float:
         if self._offset is not None:  # single pictures, such as second fields
-            return self._latest + self._usual_step()
+            return self._latest + self.usual_step
         if self._base is None:
             time = self._continued(arrived)
             self._base = time, arrived
+            self._followed = self._base if waited else None
             return time
         time = self._latest + self._stated
         if not self._real_time:
             return time
-        behind = self._base[0] + arrived - self._base[1] - time
+        if self._followed is None:
+            self._followed = (time, arrived) if waited else None
+            return time
+        behind = self._followed[0] + arrived - self._followed[1] - time
+        if behind > 0 and not waited:  # it may have been there for long, but not before it was taken
+            return time
         least, most = _STEP_RANGE
         self._stated = min(max(self._stated + _FOLLOW_STEP * behind, least), most)
         return max(time + _FOLLOW * behind, self._latest + _LEAST_STEP)
@@ -157,20 +173,19 @@ class SourceClock:
             return None
         return mark[1] - self._previous[1]
 
-    def _usual_step(self) -> float:
-        return statistics.median(self._steps) if self._steps else self._stated
-
     def _jump(self, mark: tuple[bool, float], arrived: float) -> Jump:
         step = self._step_to(mark)
         if step is None:
             return ""
-        if step < -_MAX_BACK and step < -_BACK_STEPS * self._usual_step():
+        usual = self.usual_step
+        seconds, steps = _ROUNDING if mark[0] else (_MAX_BACK, _BACK_STEPS)
+        if step < -max(seconds, steps * usual):
             return f"time stamps jump back by {-step:.1f} s"
-        if self._real_time and step > arrived - self._arrived + _MAX_AHEAD:
+        if self._real_time and step > arrived - self._arrived + max(_MAX_AHEAD, _AHEAD_STEPS * usual):
             return f"time stamps jump forward by {step:.1f} s"
         # A step within the limit of the least one is within that of the median too.
         if not self._lossy or len(self._steps) < _STEPS // 4 or step <= _LOSS_STEPS * min(self._steps):
             return ""
-        if step > _LOSS_STEPS * self._usual_step():
+        if step > _LOSS_STEPS * usual:
             return f"no picture for {step:.2f} s"
         return ""

@@ -80,7 +80,7 @@ class Connection:
 
         Raises:
             SourceUnavailable: the connection broke, or no data came for too long.
-            MalformedStream: it is an MP4 file in a pipe, out of whose reach the pictures lie.
+            MalformedStream: it is MP4 in a pipe or in the making, out of whose reach the pictures lie.
         """
         base = self._stream.time_base or Fraction(0)
         numerator, denominator = base.numerator, base.denominator
@@ -98,7 +98,7 @@ class Connection:
                     )
         except av.error.FFmpegError as error:
             # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
-            if self._file is not None and _is_piped_mp4(self._file):
+            if self._file is not None and _is_passing_mp4(self._file):
                 raise _not_a_video(self._address.name, self._file) from None
             if not (error.errno == errno.EIO and self._address.scheme in _HTTP):
                 raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
@@ -208,16 +208,17 @@ def _not_a_video(name: str, file: ByteStream) -> MotionError:
     if not file.received:
         end = f"no data came in {file.timeout:g} s" if file.stalled else "it ended without any data"
         return SourceUnavailable(f"{name}: {end}")
-    if _is_piped_mp4(file):
+    if _is_passing_mp4(file):
         return MalformedStream(
-            f"{name}: of MP4 only fragments can be piped, because the index lies at the end; write it with "
-            "-movflags frag_keyframe+empty_moov, or pipe MPEG-TS"
+            f"{name}: of MP4 only fragments can be read from a pipe or while they are written, because the "
+            "index lies at the end; write it with -movflags frag_keyframe+empty_moov, or use MPEG-TS"
         )
     return MalformedStream(f"{name}: not a video that can be read from its start")
 
 
-def _is_piped_mp4(file: ByteStream) -> bool:
-    return isinstance(file, Pipe) and file.head[4:] == b"ftyp"
+def _is_passing_mp4(file: ByteStream) -> bool:
+    """Whether it is MP4 that goes by, out of whose reach the index or the pictures may lie."""
+    return not file.movable and file.head[4:] == b"ftyp"
 
 
 def _resolves(host: str) -> bool:

@@ -26,8 +26,8 @@ class LiveOptions:
         max_wait: longest time in seconds between attempts to reconnect.
         reconnect: whether a network source is reconnected.
         pictures: whether keyframes are decoded too.
-        max_lag: seconds that packets may come later than the fastest did; beyond, a network source or device
-            skips to the next keyframe. None: never.
+        max_lag: seconds that reading may be behind what can be had; beyond, it skips to the next keyframe.
+            None: never.
         picture_interval: seconds; keyframes sooner after the last one are not decoded.
         order: of frames, see :class:`~mv_tools.MotionStream`.
         deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.

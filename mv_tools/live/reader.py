@@ -16,14 +16,15 @@ from .device import EncodedDevice
 from .items import LiveItem, LiveOptions, LiveStatistics, Silence
 from .keyframes import KeyframeDecoder, LivePicture
 from .lag import Lag
+from .opening import Opening
 from .stream import MotionStream
+from .waits import Wait, Waits
 
 __all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
-_WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
-_SURELY_WAITED: Final = 0.008  # more than other threads of this program hold up a packet that is there
+_MOST_BEHIND: Final = 0.5  # seconds that reading is behind where it still pauses
 _MOST_FAILURES: Final = 3  # keyframes in a row that give no picture and are not reported
 _NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
 _BEHIND: Final = "reading is behind: packets are skipped up to the next keyframe, and counted"
@@ -55,9 +56,11 @@ class LiveReader:
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
         self._given: float | None = None  # when the last frame was given out; None behind Silence
+        self._resumed = float("-inf")  # when a frame came behind a silence that was not given
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
+        self._waits = Waits(self._pause)
         self.size: tuple[int, int] | None = None
         self.arrived = time.monotonic()
 
@@ -65,6 +68,10 @@ class LiveReader:
     def lag(self) -> Lag:
         """How late pictures are."""
         return self._arrivals.lag
+
+    def behind(self, now: float) -> float:
+        """Seconds by which reading is behind what can be had at `now`, by ``time.monotonic``."""
+        return self._arrivals.behind(now)
 
     @property
     def display(self) -> Any:
@@ -100,8 +107,26 @@ class LiveReader:
             FileNotFoundError, SourceUnavailable, UnsupportedStream, MalformedStream: it failed, and why.
         """
         if self._connection is None:
-            self._connection = self._open()
-            self._counts = replace(self._counts, connections=self._counts.connections + 1)
+            self._connected_to(self._open())
+
+    def _connected_to(self, connection: Any) -> None:
+        self._connection = connection
+        self._counts = replace(self._counts, connections=self._counts.connections + 1)
+
+    def _connect(self) -> Iterator[Silence]:
+        """Make the next connection; a silence that begins meanwhile is given."""
+        limit = self.options.silence
+        if limit is None or self._given is None or self._connection is not None:
+            self.connect()
+            return
+        opening = Opening(self._open)
+        try:
+            if not opening.wait(self._given + limit - time.monotonic()):
+                self._given = None
+                yield Silence()
+            self._connected_to(opening.take())
+        finally:
+            opening.leave()
 
     def items(self) -> Iterator[LiveItem | Silence]:
         """Frames and pictures, over all connections, up to the end of a file or until `stop` is set.
@@ -115,7 +140,7 @@ class LiveReader:
         while not self._stop.is_set():
             started = time.monotonic()
             try:
-                self.connect()
+                yield from self._connect()
                 yield from self._connected()
                 reason = f"{self.address.name}: the stream ended"
                 if self.address.kind == "device":
@@ -151,11 +176,20 @@ class LiveReader:
 
     def _silence(self) -> Iterator[Silence]:
         """Once, where no frame came for long."""
+        if self._is_silent(time.monotonic()):
+            self._given = None
+            yield Silence()
+
+    def _resume_silence(self) -> None:
+        """The connection is over: what it gave at last, behind a silence, came because it was given up."""
         limit = self.options.silence
-        if limit is None or self._given is None or time.monotonic() < self._given + limit:
-            return
-        self._given = None
-        yield Silence()
+        if limit is not None and self._given is not None and time.monotonic() < self._resumed + limit:
+            self._given = self._resumed - limit
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether no frame came for long."""
+        limit = self.options.silence
+        return limit is not None and self._given is not None and now >= self._given + limit
 
     def close(self) -> None:
         """Close the connection, from the thread that reads."""
@@ -181,18 +215,20 @@ class LiveReader:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
         self._arrivals.restart(connection.step)
+        self._waits.restart()
         self._notes.restart()
-        asked = time.monotonic()
+        done = asked = time.monotonic()
         try:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
-                self.arrived = time.monotonic()
-                waited = self.arrived - asked > _SURELY_WAITED
-                yield from self._packet(stream, keyframes, packet, waited)
-                if self._pause and self.arrived - asked > _WAITED:
+                busy, self.arrived = done - self.arrived, time.monotonic()
+                wait = self._waits.add(self.arrived - asked, busy, self._arrivals.step)
+                yield from self._packet(stream, keyframes, packet, wait)
+                asked = done = time.monotonic()
+                if self._pause and wait.seconds and self.behind(done) < _MOST_BEHIND:
                     self._stop.wait(self._pause)
-                asked = time.monotonic()
+                    asked = time.monotonic()
             yield from stream.flush()
             if connection.end:
                 self._notes.add(connection.end)
@@ -202,16 +238,17 @@ class LiveReader:
         finally:
             self._counts, self._stream = self.statistics, None
             self._index = stream.next_index
+            self._resume_silence()
 
     def _packet(
-        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, waited: bool
+        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket, wait: Wait
     ) -> Iterator[LiveItem | Silence]:
         """What a packet gives."""
         if not packet.shown:
             self._arrivals.not_shown(self.arrived)
             yield from stream.push(packet.data, shown=False)
             return
-        arrival = self._arrivals.of(packet, self.arrived, waited=waited)
+        arrival = self._arrivals.of(packet, self.arrived, wait)
         if arrival.loss:
             yield from stream.mark_loss(arrival.loss)
         if arrival.late:
@@ -225,6 +262,8 @@ class LiveReader:
         self.size = stream.size
         yield from frames
         if frames:
+            if self._is_silent(self.arrived):
+                self._resumed = self.arrived
             self._given = time.monotonic()
         else:
             yield from self._silence()

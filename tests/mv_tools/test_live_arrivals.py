@@ -7,6 +7,7 @@ import pytest
 from mv_tools.live.address import Address
 from mv_tools.live.arrivals import Arrival, Arrivals, Notes
 from mv_tools.live.connection import LivePacket
+from mv_tools.live.waits import THERE
 
 STEP = 0.04
 
@@ -31,7 +32,7 @@ class Source:
 
     def gives(self, seconds: float | None, arrived: float, *, corrupt: bool = False) -> Arrival:
         packet = LivePacket(b"", seconds, False, corrupt)
-        return self.arrivals.of(packet, 1000.0 + arrived, waited=False)
+        return self.arrivals.of(packet, 1000.0 + arrived, THERE)
 
     def runs(self, pictures: int) -> None:
         for number in range(pictures):
@@ -65,6 +66,25 @@ def test_time_stamps_that_jump_begin_another_lag() -> None:
     assert arrival.loss.startswith("time stamps")
     assert not arrival.late
     assert source.said == [f"http://camera/x: {arrival.loss}"]
+
+
+def test_time_stamps_that_jump_forward_are_no_loss() -> None:
+    """Nothing is missing where the camera's clock was set."""
+    source = Source()
+    source.runs(20)
+    assert source.gives(105.8, 0.8).loss == ""
+    assert len(source.said) == 1
+
+
+def test_pictures_that_are_decoded_early_do_not_make_the_others_late() -> None:
+    """A picture a second, three of four shown before the one that is decoded first."""
+    source = Source(max_lag=1.0)
+    for number in range(40):
+        shown = number + (3 if number % 4 == 0 else -1)
+        packet = LivePacket(b"", float(shown), False, False, float(number - 1))
+        assert not source.arrivals.of(packet, 1000.0 + number, THERE).late
+        assert source.arrivals.behind(1000.0 + number) == pytest.approx(0.0)
+    assert source.arrivals.behind(1041.5) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize(

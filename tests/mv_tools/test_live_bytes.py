@@ -117,13 +117,13 @@ def test_where_no_data_come_that_is_said(fifo: Path, tmp_path: Path) -> None:
 def test_mp4_in_a_pipe(make_clip: Callable[..., Path], fifo: Path, tmp_path: Path) -> None:
     data = make_clip("a.mp4", bf="0").read_bytes()
     writer = written(fifo, data[: data.index(b"moov") - 4])  # the index would be out of reach
-    with pytest.raises(MalformedStream, match="only fragments can be piped"):
+    with pytest.raises(MalformedStream, match="only fragments can be read"):
         open_live(str(fifo))
     writer.join()
     index = data.index(b"moov") - 4  # the pictures would be out of reach, behind a megabyte of nothing
     writer = written(fifo, data[:index] + struct.pack(">I4s", 1 << 20, b"free").ljust(1 << 20) + data[index:])
     with (
-        pytest.raises(MalformedStream, match="only fragments can be piped"),
+        pytest.raises(MalformedStream, match="only fragments can be read"),
         open_live(str(fifo), timeout=1.0) as source,
     ):
         list(source)
@@ -132,6 +132,24 @@ def test_mp4_in_a_pipe(make_clip: Callable[..., Path], fifo: Path, tmp_path: Pat
     with open_live(str(fifo)) as source:
         assert sum(1 for _ in source) == 25
     writer.join()
+
+
+def test_an_mp4_file_in_the_making_is_named(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    """Its index is written last, while it is read or never."""
+    data = make_clip("a.mp4", bf="0").read_bytes()
+    index, path = data.index(b"moov") - 4, tmp_path / "g.mp4"
+    path.write_bytes(data[:index])
+    with pytest.raises(MalformedStream, match="only fragments can be read from a pipe or while"):
+        open_live(str(path), timeout=0.1)
+    path.write_bytes(data[:-1])  # the end is missing still
+    rest = threading.Timer(0.1, lambda: path.write_bytes(data))
+    rest.start()
+    with (
+        pytest.raises(MalformedStream, match="only fragments can be read from a pipe or while"),
+        open_live(str(path), timeout=1.0) as source,
+    ):
+        list(source)
+    rest.join()
 
 
 def test_a_pipe_that_stalls_ends_with_a_sentence(

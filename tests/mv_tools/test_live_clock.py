@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from mv_tools import MotionFrame, open_live
 from mv_tools.live.clock import SourceClock
 from mv_tools.live.lag import Lag
+from mv_tools.live.waits import Wait, Waits
 
 from support.clips import H264, WITH_B, encode, encode_at, panning
 
@@ -77,6 +79,25 @@ def test_reordered_pictures_are_no_gap_where_decoding_times_are_known() -> None:
     assert clock.seconds(decoded, decoded, decoded)[1] == "no picture for 1.08 s"
 
 
+@pytest.mark.parametrize(("rate", "back"), [(25, 0.1), (10, 1.6), (5, 3.0), (2, 8.0)])
+def test_decoding_times_that_go_back_are_a_jump(rate: int, back: float) -> None:
+    """Presentation times go back by up to 16 pictures, decoding times by none."""
+    clock = SourceClock(real_time=True, lossy=True)
+    for i in range(50):
+        assert clock.seconds(i / rate, i / rate, i / rate + 0.002 * (i % 2))[1] == ""  # rounded
+    stamp = 50 / rate - back
+    time, jump = clock.seconds(stamp, 50 / rate, stamp)
+    assert jump.startswith("time stamps jump back")
+    assert time == pytest.approx(50 / rate)
+
+
+def test_pictures_of_slow_cameras_that_come_together_are_no_jump() -> None:
+    clock = SourceClock(real_time=True, lossy=True)
+    arrived = [1.1 * (i + (i % 20 == 10)) for i in range(60)]  # one of twenty is held up until the next one
+    given = [clock.seconds(1.1 * i, at, 1.1 * i) for i, at in enumerate(arrived)]
+    assert not any(jump for _, jump in given)
+
+
 def test_the_first_time_stamp_continues_pictures_without() -> None:
     """As RTP's after the first sender report: no jump."""
     clock = SourceClock(real_time=True, lossy=True)
@@ -95,9 +116,31 @@ def test_pictures_without_time_stamps_follow_their_arrival(rate: int) -> None:
     clock, times = SourceClock(real_time=True), list[float]()
     clock.reconnect(1 / 25)
     for i in range(40 * rate):
-        times.append(clock.seconds(None, (i - i % 3) / rate)[0])
-    assert times[-1] == pytest.approx(40.0, abs=0.2)
+        times.append(clock.seconds(None, (i + 2 - (i + 2) % 3) / rate, waited=i % 3 == 1)[0])
+    assert times[-1] == pytest.approx(40.0, abs=0.3)
     assert all(0 < b - a < 2.5 / rate for a, b in pairwise(times[-5 * rate :]))
+
+
+def test_a_slow_reader_does_not_slow_pictures_without_time_stamps_down() -> None:
+    """Work of 0.06 s with each picture, 25 a second: the reader falls behind, the clock of the source does not."""
+    clock, waits, now, done, had = SourceClock(real_time=True), Waits(), 0.0, 0.0, 0.0
+    clock.reconnect(1 / 25)
+    for i in range(1500):
+        asked, now = now, max(now, i / 25)
+        wait = waits.add(now - asked, done - had, clock.usual_step)
+        time, _ = clock.seconds(None, now, waited=wait.sure)
+        had, now = now, now + (0.06 if i >= 250 else 0.0)
+        done = now
+    assert now > 84.0
+    assert time == pytest.approx(1499 / 25, abs=0.2)
+
+
+def test_pictures_without_time_stamps_are_never_shown_behind_their_arrival() -> None:
+    """Though 25 a second are stated of 50, and none of them is waited for later on."""
+    clock = SourceClock(real_time=True)
+    clock.reconnect(1 / 25)
+    times = [clock.seconds(None, i / 50, waited=i < 50)[0] for i in range(2000)]
+    assert times[-1] == pytest.approx(40.0, abs=0.5)
 
 
 def test_pictures_without_time_stamps_of_a_recording_have_the_stated_rate() -> None:
@@ -151,19 +194,19 @@ def test_lag_is_measured_against_the_fastest() -> None:
     for i in range(100):
         lag.add(i / 10, 50 + i / 10)
     assert lag.of(9.9, 59.9 + 1.5) == pytest.approx(1.5)
-    for i in range(100, 36_000):  # a camera whose clock is slow by 200 parts per million
+    for i in range(100, 36_000):  # reading falls behind slowly: packets are there when they are asked for
         lag.add(i / 10 * (1 - 2e-4), 50 + i / 10)
-    assert lag.of(3599.9 * (1 - 2e-4), 50 + 3599.9) < 0.1
+    assert lag.behind(3599.9 * (1 - 2e-4), 50 + 3599.9) == pytest.approx(0.72, abs=0.01)
 
 
 def test_a_delay_that_stays_is_no_lag() -> None:
     """A source that stands still for 4.5 s and goes on: each packet has to be waited for."""
-    lag = Lag()
+    lag, waits = Lag(), Waits()
     for i in range(50):
-        lag.add(i / 10, 50 + i / 10, waited=True)
+        lag.add(i / 10, 50 + i / 10, waits.add(0.1, 0.0, 0.1), step=0.1)
     late = [54.5 + i / 10 for i in range(50, 70)]
     for i, arrived in enumerate(late):
-        lag.add(5 + i / 10, arrived, waited=True)
+        lag.add(5 + i / 10, arrived, waits.add(0.1 if i else 4.6, 0.0, 0.1), step=0.1)
         assert lag.behind(5 + i / 10, arrived) == 0.0
         assert (lag.of(5 + i / 10, arrived) < 0.1) == (i >= 7)  # single ones may be late
     lag.add(7.0, 66.5 + 3)  # was there already: this process is late
@@ -171,16 +214,86 @@ def test_a_delay_that_stays_is_no_lag() -> None:
 
 
 def test_a_camera_whose_clock_is_slow_never_lags() -> None:
-    lag, rate = Lag(), 1 - 1e-3
+    lag, waits, rate = Lag(), Waits(0.2), 1 - 1e-3
     for i in range(36_000):
-        lag.add(i / 10 * rate, i / 10, waited=i % 3 == 0)
+        wait = waits.add(0.1 if i % 3 == 0 else 0.0, 0.01, 0.1)
+        lag.add(i / 10 * rate, i / 10, wait, step=0.1)
         assert lag.of(i / 10 * rate, i / 10) < 0.1
+
+
+def overloaded(lag: Lag, waits: Waits, held_up: float, *, seconds: float = 300.0) -> float:
+    """Read 25 pictures a second with work of 0.3 s for each 0.2 s, unless reading is 2 s behind.
+
+    Args:
+        held_up: share of the packets that are there and are had 9 ms later, because of other threads.
+
+    Returns:
+        Seconds by which reading is behind in truth.
+    """
+    rng, now, done, had = random.Random(1), 0.0, 0.0, 0.0
+    for i in range(round(seconds * 25)):
+        time, asked = i / 25, now
+        now = max(now + (0.009 if now >= time and rng.random() < held_up else 0.0), time)
+        lag.add(time, now, waits.add(now - asked, done - had, 1 / 25), step=1 / 25)
+        had = now
+        if i % 5 == 0 and lag.behind(time, now) < 2.0:
+            now += 0.3
+        done = now
+    return now - time
+
+
+@pytest.mark.parametrize("held_up", [0.0, 0.1, 0.3, 0.9])
+def test_packets_that_other_threads_hold_up_hide_no_lag(held_up: float) -> None:
+    """A packet that is there takes a while where other threads are busy: that is no proof of having caught up."""
+    lag = Lag()
+    assert overloaded(lag, Waits(), held_up) < 3.0
+
+
+def test_only_packets_waited_for_in_a_row_prove_that_reading_has_caught_up() -> None:
+    waits = Waits(pause=0.1)
+    assert [waits.add(0.02, 0.0, 0.04).row for _ in range(3)] == [1, 2, 3]
+    assert [waits.add(0.0, 0.0, 0.04).row for _ in range(6)] == [3] * 6  # came within the pause
+    assert waits.add(0.0, 0.0, 0.04).row == 0
+    assert not any(waits.add(0.02, 0.0, 0.04).sure for _ in range(7))
+    assert waits.add(0.02, 0.0, 0.04).sure
+    assert not waits.add(0.02, 0.3, 0.04).sure  # much work came before: packets must have been there
+    assert waits.add(4.5, 0.0, 0.04).sure
+
+
+def test_a_long_wait_hides_lag_for_a_while_only() -> None:
+    """As of a stall, behind which reading never catches up."""
+    lag = Lag()
+    lag.add(0.0, 0.0)
+    lag.add(0.04, 5.04, Wait(5.0, 1))
+    assert lag.behind(0.04, 5.04) == 0.0
+    for i in range(2, 2500):
+        lag.add(i / 25, i / 25 + 5.0)
+    assert lag.behind(2499 / 25, 2499 / 25 + 5.0) == pytest.approx(5.0)
+
+
+def test_fast_cameras_are_waited_for_less() -> None:
+    assert Waits().add(0.003, 0.0, 1 / 125).seconds
+    assert not Waits().add(0.003, 0.0, 1 / 25).seconds
+
+
+def test_a_delay_belongs_to_the_pictures_from_which_on_it_appeared() -> None:
+    lag, waits = Lag(), Waits()
+    for i in range(100):
+        late = 4.5 if i >= 50 else 0.0
+        lag.add(i / 10, 50 + i / 10 + late, waits.add(4.6 if i == 50 else 0.1, 0.0, 0.1), step=0.1)
+    assert [lag.shown_at(seconds) for seconds in (0.0, 4.9, 5.0, 9.9)] == pytest.approx(
+        [50.0, 54.9, 59.5, 64.4], abs=0.05
+    )
+    lag.restart()
+    lag.add(20.0, 90.0)
+    assert lag.shown_at(4.0) == pytest.approx(54.0, abs=0.05)
+    assert lag.shown_at(20.0) == pytest.approx(90.0)
 
 
 def test_another_connection_has_another_delay() -> None:
     lag = Lag()
     lag.add(0.0, 50.0)
     lag.restart()
-    assert lag.of(1.0, 90.0) == 0.0
+    assert lag.behind(1.0, 90.0) == 0.0
     lag.add(1.0, 60.0)
     assert lag.of(1.0, 60.5) == pytest.approx(0.5)

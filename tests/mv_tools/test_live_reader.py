@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from mv_tools import MotionFrame, SourceUnavailable, UnsupportedStream
 from mv_tools.live.items import LiveOptions, Silence
+from mv_tools.live.opening import Opening
 
 from support.live import ScriptedSource
+from support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -80,3 +83,68 @@ def test_silence_is_told_once(source: ScriptedSource, monkeypatch: pytest.Monkey
     items = [(isinstance(item, Silence), source.now) for item in reader.items()]
     assert [silent for silent, _ in items] == [False] * 50 + [True] + [False] * 50
     assert items[50][1] - items[49][1] == pytest.approx(1.2, abs=0.01)
+
+
+def test_silence_is_given_while_a_host_does_not_answer(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second connection is made once the silence was given, and not before."""
+    script = [(0.04, packet) for packet in source.packets]
+    reader = source.reader([script, script], monkeypatch, LiveOptions(silence=0.6))
+    given, opens = Event(), [reader._open]
+
+    def answers_late() -> object:
+        assert source.said == [] or given.wait(PATIENCE)
+        return opens[0]()
+
+    monkeypatch.setattr(reader, "_open", answers_late)
+    silent = []
+    for item in reader.items():
+        silent.append(isinstance(item, Silence))
+        if silent[-1]:
+            given.set()
+    assert silent == [False] * 50 + [True] + [False] * 50
+    assert reader.statistics.connections == 2
+
+
+def test_packets_behind_a_silence_end_none_where_the_connection_breaks(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the last ones of MPEG-TS, which come out where the connection is given up."""
+    script = [(0.04, packet) for packet in source.packets]
+    late = [(5.0, script[30][1]), (0.0, script[31][1])]
+    broken = [*script[:30], *late, (0.0, SourceUnavailable("no data"))]
+    reader = source.reader([broken, script], monkeypatch, LiveOptions(silence=0.8))
+    items, ended = [], 0.0
+    for item in reader.items():
+        items.append(isinstance(item, Silence))
+        if items[-1]:
+            ended = source.now
+    assert items == [False] * 32 + [True] + [False] * 50
+    assert ended - 1000.0 == pytest.approx(30 * 0.04 + 5.0, abs=0.01)  # at once
+
+
+def test_a_source_that_stands_still_and_goes_on_gives_no_silence(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [(5.0 if i == 30 else 0.04, packet) for i, packet in enumerate(source.packets)]
+    reader = source.reader([script], monkeypatch, LiveOptions(silence=0.8))
+    assert not any(isinstance(item, Silence) for item in reader.items())
+
+
+def test_a_connection_that_nobody_takes_is_closed() -> None:
+    closed, answer = Event(), Event()
+
+    class Connection:
+        def close(self) -> None:
+            closed.set()
+
+    def opens() -> Connection:
+        answer.wait(PATIENCE)
+        return Connection()
+
+    opening = Opening(opens)
+    assert not opening.wait(0.0)
+    opening.leave()
+    answer.set()
+    assert closed.wait(PATIENCE)

@@ -73,6 +73,39 @@ def test_a_silent_camera_holds_no_event_back(source: ScriptedSource, monkeypatch
     assert failure == ""
 
 
+def time_of_day(event: Event) -> float:
+    assert event.time is not None
+    return datetime.fromisoformat(event.time).astimezone(timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize("back", [0.0, 100.0])
+def test_an_event_that_began_before_a_delay_keeps_its_time(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch, back: float
+) -> None:
+    """The camera stands still within the second turn and goes on late, or its clock is set meanwhile."""
+    packets = [
+        packet._replace(seconds=(packet.seconds or 0.0) - back * (i >= 60))
+        for i, packet in enumerate(source.packets)
+    ]
+    script = [(4.54 if i == 60 else 0.04, packet) for i, packet in enumerate(packets)]
+    began = source.time() + 0.04
+    events, _ = watched(source, [script], monkeypatch)
+    assert [event.label for _, event in events][:2] == ["right", "left"]
+    assert time_of_day(events[1][1]) == pytest.approx(began + events[1][1].start, abs=0.05)
+    end = source.time() - events[-1][1].end + events[-1][1].start  # the last picture just came
+    assert time_of_day(events[-1][1]) == pytest.approx(end, abs=0.1)
+
+
+def test_no_window_of_what_a_network_held_up_is_dropped(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the beginning comes at once then, and this process is in time."""
+    pauses = [0.04] * 10 + [4.4] + [0.0] * 109
+    script = list(zip(pauses, source.packets, strict=True))
+    events, _ = watched(source, [script], monkeypatch)
+    assert [event.label for _, event in events] == ["right", "left", "right"]
+
+
 def test_the_time_of_an_event_is_when_its_picture_could_be_here(
     source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +114,4 @@ def test_the_time_of_an_event_is_when_its_picture_could_be_here(
     began = source.time() - 1.0
     events, _ = watched(source, [script], monkeypatch)
     for _, event in events:
-        assert event.time is not None
-        shown = datetime.fromisoformat(event.time).astimezone(timezone.utc).timestamp()
-        assert shown == pytest.approx(began + event.start, abs=0.05)
+        assert time_of_day(event) == pytest.approx(began + event.start, abs=0.05)
