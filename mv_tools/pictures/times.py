@@ -14,6 +14,7 @@ __all__ = ["ASSUMED_RATE", "picture_times", "untimed", "without_outliers"]
 ASSUMED_RATE: Final = 25
 """Pictures per second of a file without times and rate, as libavformat assumes for raw streams."""
 
+_MAX_MOVED: Final = 4  # places by which a reordered picture may stand beside its own
 _SAME_STEP: Final = 0.1  # share of a step by which durations may be rounded
 
 
@@ -27,7 +28,8 @@ def picture_times(
 ) -> tuple[npt.NDArray[np.float64] | None, float | None]:
     """Times of pictures in presentation order.
 
-    Containers without presentation times give those of decoding: there the i-th picture has the i-th time.
+    Containers without presentation times give those of decoding: there the i-th picture has the i-th time. So
+    it has where libavformat guessed the times of reordered pictures (AVI) and they are in a wrong order.
     Pictures without a time get one from their packets' durations and their neighbours; :func:`untimed` tells
     which.
 
@@ -46,7 +48,7 @@ def picture_times(
     if not known.all():
         ticks = _filled(ticks, known, packet, packets)
     coded = packets.pts[np.sort(packet[packet != NO_PACKET])]
-    if (np.diff(ticks) <= 0).any() and _ascending(coded):
+    if (np.diff(ticks) <= 0).any() and (_ascending(coded) or _is_permuted(ticks)):
         ticks = np.sort(ticks)
     last = int(packets.duration[packet[-1]]) if packet[-1] != NO_PACKET else 0
     told = known[1:] & known[:-1]  # steps between two times of the file
@@ -112,6 +114,18 @@ def _has_durations(
     durations = packets.duration[packet[:-1]][told]
     agree = np.abs(durations - steps) <= np.maximum(1, _SAME_STEP * steps)
     return bool(agree.mean() > 0.5) if len(agree) else bool(packets.duration[packet[-1]] > 0)
+
+
+def _is_permuted(ticks: npt.NDArray[np.int64]) -> bool:
+    """Whether times are whole steps apart but for their order, and none is far from its place."""
+    if len(ticks) < 2:
+        return False
+    order = np.argsort(ticks, kind="stable")
+    steps = np.diff(ticks[order])
+    near = np.abs(order - np.arange(len(order))) <= _MAX_MOVED
+    counts = steps / max(float(np.median(steps)), 1.0)
+    whole = np.abs(counts - np.round(counts)) <= _SAME_STEP
+    return bool(near.all() and whole.all() and (steps > 0).all())
 
 
 def _ascending(ticks: npt.NDArray[np.int64]) -> bool:

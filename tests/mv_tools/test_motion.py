@@ -263,6 +263,7 @@ def test_reordered_pictures_in_avi(shared: Path) -> None:
     assert [f.index for f in full] == list(range(164)) == sorted(f.decode_index for f in full)
     assert [f.pict_type for f in full][:7] == ["I", "B", "B", "P", "B", "B", "P"]
     assert all(f.mv.any() for f in full if f.pict_type == "B")
+    np.testing.assert_allclose([f.pts_seconds for f in full], 0.04 * np.arange(1, 165))
     indices = [6, 100, 3]
     for i, frame in zip(indices, decoder.get_frames_at(indices), strict=True):
         assert_same(frame, full[i])
