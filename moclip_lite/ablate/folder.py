@@ -37,13 +37,11 @@ def held_folder(out: Path, note: Callable[[str], None]) -> Iterator[None]:
         return
     absent = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(out / ".lock")
-    if not lock.acquire():
-        raise MoclipError(f"another grid or search is at work in {out}; wait for it, or choose another --out")
+    refusal = f"another grid or search is at work in {out}; wait for it, or choose another --out"
     try:
-        yield
+        with FolderLock(out / ".lock").held(MoclipError(refusal)):
+            yield
     finally:
-        lock.release()
         if absent:
             with suppress(OSError):  # not empty: the grid left something
                 out.rmdir()

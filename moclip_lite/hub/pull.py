@@ -63,21 +63,19 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
         commit = _commit(api, address)
     target = out.resolve()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(target.with_name(f".{target.name}.lock"))
-    if not lock.acquire():
-        raise ConfigError(f"another pull is at work on {out}; choose another folder with --out")
-    draft = target / _DRAFT if target.is_dir() else target.with_name(f".{target.name}-draft")
-    try:
-        _require_free(out)
-        _fetch(api, address, commit, draft, reporter)
-        _require_free(out)
-        if target.is_dir():
-            _move_files(draft, target)
-        else:
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        lock.release()
+    refusal = ConfigError(f"another pull is at work on {out}; choose another folder with --out")
+    with FolderLock(target.with_name(f".{target.name}.lock")).held(refusal):
+        draft = target / _DRAFT if target.is_dir() else target.with_name(f".{target.name}-draft")
+        try:
+            _require_free(out)
+            _fetch(api, address, commit, draft, reporter)
+            _require_free(out)
+            if target.is_dir():
+                _move_files(draft, target)
+            else:
+                draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     return out
 
 

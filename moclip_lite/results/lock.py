@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,6 +51,16 @@ class FolderLock:
                 self._descriptor = descriptor
                 return True
             os.close(descriptor)  # its last holder removed it between the two calls
+
+    @contextmanager
+    def held(self, refusal: Exception) -> Iterator[None]:
+        """Hold the lock; raises `refusal` if another process holds it."""
+        if not self.acquire():
+            raise refusal
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Release the lock and remove its file."""

@@ -127,17 +127,15 @@ class RunFolder(FoldFolder):
                 f"{self.path} holds a training of another kind (training.json without a run's config.yaml), "
                 "which this run would replace; name another folder with --run-dir"
             )
-        lock = FolderLock(self.path / "run.lock")
-        if not lock.acquire():
-            raise CheckpointError(
-                f"another run is at work in {self.shown}; wait for it, or name another folder with --run-dir"
-            )
+        refusal = CheckpointError(
+            f"another run is at work in {self.shown}; wait for it, or name another folder with --run-dir"
+        )
         try:
-            for folder in (self, *self.fold_folders()):
-                remove_drafts(folder.path)
-            yield
+            with FolderLock(self.path / "run.lock").held(refusal):
+                for folder in (self, *self.fold_folders()):
+                    remove_drafts(folder.path)
+                yield
         finally:
-            lock.release()
             if absent:
                 with suppress(OSError):  # not empty: the run left something
                     self.path.rmdir()

@@ -32,6 +32,16 @@ class Stamp(NamedTuple):
     inode: int
     machine: str
 
+    @classmethod
+    def of(cls, path: Path) -> Stamp:
+        """The stamp of a file of this machine.
+
+        Raises:
+            OSError, ValueError: it is absent, or has an impossible name.
+        """
+        stat = path.stat()
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, socket.gethostname())
+
     def equals(self, other: Stamp) -> bool:
         """Whether both are of the same content, as far as the machines that asked can tell."""
         if self.machine != other.machine:
@@ -45,10 +55,7 @@ def stamp_of(path: Path) -> Stamp | None:
     Raises:
         OSError, ValueError: it is absent, or has an impossible name.
     """
-    if is_url(path):
-        return None
-    stat = path.stat()
-    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, socket.gethostname())
+    return None if is_url(path) else Stamp.of(path)
 
 
 def check_unchanged(path: Path, stamp: Stamp | None) -> None:

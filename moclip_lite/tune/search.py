@@ -94,16 +94,10 @@ def tune(
     with held(out, "search", "best.yaml", reporter.say):
         folder = working_copy(out)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FolderLock(folder / ".lock")
-        if not lock.acquire():
-            raise MoclipError(
-                f"another search is at work in {spelled(out)}; wait for it, or choose another --out"
-            )
-        try:
+        refusal = f"another search is at work in {spelled(out)}; wait for it, or choose another --out"
+        with FolderLock(folder / ".lock").held(MoclipError(refusal)):
             remove_drafts(folder)
             return _Search(experiment, space, out, reporter, fold, parts).run(budget)
-        finally:
-            lock.release()
 
 
 def _require_optuna() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,16 @@ from ..motion import MotionFrame, PictType
 __all__ = [
     "GIVE_LAST_ON_FLUSH",
     "MOTION_CODECS",
-    "WITH_B_VECTORS",
     "ExportedPicture",
+    "Motion",
     "Problem",
+    "exports_vectors",
     "require_vectors",
     "with_assumed_distances",
 ]
+
+Motion: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]
+"""(mv, ref_idx) of :class:`~mv_tools.MotionFrame`."""
 
 MOTION_CODECS: Final = frozenset(
     (
@@ -33,9 +37,7 @@ MOTION_CODECS: Final = frozenset(
 )
 """Decoders of libavcodec that export motion vectors."""
 
-WITH_B_VECTORS: Final = frozenset(("h264", "mpeg1video", "mpeg2video"))
-"""Those of them that export the vectors of B pictures too. Of others libavcodec exports zero, or what an
-earlier picture left."""
+_WITH_B_VECTORS: Final = frozenset(("h264", "mpeg1video", "mpeg2video"))
 
 GIVE_LAST_ON_FLUSH: Final = frozenset(("mpeg1video", "mpeg2video"))
 """Those that always hold the last picture back until they are flushed, and export no vectors with it then."""
@@ -54,6 +56,12 @@ def require_vectors(codec: str, name: str) -> None:
             f"{name}: the codec {codec!r} gives no motion vectors; "
             f"re-encode it first: moclip mv transcode SRC DST"
         )
+
+
+def exports_vectors(codec: str, pict_type: PictType) -> bool:
+    """Whether a decoder of MOTION_CODECS exports the vectors of such pictures. If not, what it exports of B
+    pictures is zero, or what an earlier picture left."""
+    return pict_type != "B" or codec in _WITH_B_VECTORS
 
 
 class Problem(NamedTuple):
@@ -85,7 +93,7 @@ class ExportedPicture:
     table: npt.NDArray[np.int32]
     display: Display
     problem: Problem | None = None
-    motion: tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]] | None = None
+    motion: Motion | None = None
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:
         """Rasterise the table; `distance` becomes `MotionFrame.assumed_distance`."""

@@ -24,15 +24,17 @@ from ..pictures.reader import PictureReader
 from .base import Backend
 from .exported import (
     GIVE_LAST_ON_FLUSH,
-    WITH_B_VECTORS,
     ExportedPicture,
     Problem,
+    exports_vectors,
     require_vectors,
     with_assumed_distances,
 )
 from .mpeg4 import Mpeg4Vectors
 
 __all__ = ["LibavBackend"]
+
+_ADVICE: Final = "re-encode it first: moclip mv transcode SRC DST"
 
 _OPTIONS: Final = {
     "flags2": "+export_mvs",
@@ -95,19 +97,18 @@ class LibavBackend(Backend):
     ) -> ExportedPicture:
         """The picture with its vectors: libavcodec's, else those that were parsed; or why there are none."""
         codec, kind, table = self.index.stream.codec, picture.pict_type, _block_table(frame)
-        exported = kind == "I" or (kind == "P" and (parsed is None or len(table) > 0))
-        exported |= kind == "B" and codec in WITH_B_VECTORS
+        exported = exports_vectors(codec, kind) and (kind == "I" or parsed is None or len(table) > 0)
         if exported or picture.problem is not None:
             return replace(picture, table=table)
         where = f"picture {picture.index}"
+        if parsed is None:
+            reason = f"libavcodec gives no vectors of B pictures of {codec!r}"
+            return replace(picture, problem=Problem(f"{where}: {reason}; {_ADVICE}", UnsupportedStream))
+        number = int(self.pictures.packet[picture.index])
         try:
-            if parsed is None:
-                raise UnsupportedStream(f"libavcodec gives no vectors of B pictures of {codec!r}")
-            number = int(self.pictures.packet[picture.index])
             return replace(picture, motion=parsed.motion(number, kind, picture.grid_shape))
         except UnsupportedStream as error:
-            advice = "re-encode it first: moclip mv transcode SRC DST"
-            return replace(picture, problem=Problem(f"{where}: {error}; {advice}", UnsupportedStream))
+            return replace(picture, problem=Problem(f"{where}: {error}; {_ADVICE}", UnsupportedStream))
         except MalformedStream as error:
             return replace(picture, problem=Problem(f"{where}: {error}", MalformedStream))
 

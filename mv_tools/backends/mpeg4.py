@@ -6,19 +6,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import MalformedStream, UnsupportedStream
 from ..pictures.native_headers import native_problem
 from ..pictures.reader import HEADERS
+from .exported import Motion
 
 if TYPE_CHECKING:
     from .._native import Mpeg4Picture
 
-__all__ = ["Motion", "Mpeg4Vectors"]
-
-Motion = tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]
-"""(mv, ref_idx) of :class:`~mv_tools.MotionFrame`."""
+__all__ = ["Mpeg4Vectors"]
 
 _PACKED: Final = re.compile(rb"\x00\x00\x01\xb2DivX\d+(?:Build|b)\d+p")
 """User data of encoders that pack pictures."""

@@ -44,34 +44,22 @@ def _changes(names: dict[str, str | None], now: dict[str, str | None], *, elsewh
 
 
 @pytest.mark.parametrize(
-    ("names", "now", "found", "gone", "new"),
+    ("elsewhere", "names", "now", "found", "gone", "new"),
     [
-        ({"a": "1", "b": "2"}, {"a": "1", "b": "9"}, {"a": "a", "b": "b"}, [], []),
-        ({"a": "1", "b": "2"}, {"a": "1", "c": "2"}, {"a": "a", "b": "c"}, ["b"], []),
-        ({"a": "1", "b": "2"}, {"c": "2", "d": "2"}, {}, ["a", "b"], ["c", "d"]),  # which is not known
-        ({"a": None}, {"c": None}, {}, ["a"], ["c"]),
-        ({"a": "1", "b": "1"}, {"c": "1"}, {"a": "c"}, ["a", "b"], []),
+        (False, {"a": "1", "b": "2"}, {"a": "1", "b": "9"}, {"a": "a", "b": "b"}, [], []),
+        (False, {"a": "1", "b": "2"}, {"a": "1", "c": "2"}, {"a": "a", "b": "c"}, ["b"], []),
+        (False, {"a": "1", "b": "2"}, {"c": "2", "d": "2"}, {}, ["a", "b"], ["c", "d"]),  # not known which
+        (False, {"a": None}, {"c": None}, {}, ["a"], ["c"]),
+        (False, {"a": "1", "b": "1"}, {"c": "1"}, {"a": "c"}, ["a", "b"], []),
+        (True, {"a": "1", "b": "2"}, {"a": "1", "b": "9"}, {"a": "a"}, ["b"], ["b"]),
+        (True, {"a": "1", "b": "2"}, {"a": "2", "b": "1"}, {"a": "b", "b": "a"}, ["a", "b"], []),
+        (True, {"a": None, "b": "2"}, {"a": None, "b": None}, {}, ["a", "b"], ["a", "b"]),
     ],
 )
-def test_clips_are_found_by_name_and_then_by_content(
-    names: dict[str, str | None], now: dict[str, str | None], found: Any, gone: Any, new: Any
+def test_clips_are_found_by_name_and_content_elsewhere_by_content(
+    elsewhere: bool, names: dict[str, str | None], now: dict[str, str | None], found: Any, gone: Any, new: Any
 ) -> None:
-    changes = _changes(names, now, elsewhere=False)
-    assert (changes.names, changes.gone, changes.new) == (found, gone, new)
-
-
-@pytest.mark.parametrize(
-    ("names", "now", "found", "gone", "new"),
-    [
-        ({"a": "1", "b": "2"}, {"a": "1", "b": "9"}, {"a": "a"}, ["b"], ["b"]),
-        ({"a": "1", "b": "2"}, {"a": "2", "b": "1"}, {"a": "b", "b": "a"}, ["a", "b"], []),
-        ({"a": None, "b": "2"}, {"a": None, "b": None}, {}, ["a", "b"], ["a", "b"]),
-    ],
-)
-def test_clips_elsewhere_are_found_by_their_content(
-    names: dict[str, str | None], now: dict[str, str | None], found: Any, gone: Any, new: Any
-) -> None:
-    changes = _changes(names, now, elsewhere=True)
+    changes = _changes(names, now, elsewhere=elsewhere)
     assert (changes.names, changes.gone, changes.new) == (found, gone, new)
 
 

@@ -20,19 +20,9 @@ from moclip_lite.tune import search as search_module
 from moclip_lite.tune.clock import TrialClock
 from mv_tools import MotionError
 
-from support.tuning import clips, experiment
+from support.tuning import experiment
 
 SPACE = {"motion.dropout": [0.0, 0.2, 0.5]}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips(tmp_path_factory.mktemp("clips"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"cache.dir={tmp_path_factory.mktemp('features')}"
 
 
 def search(root: Path, cache: str, out: Path, trials: int) -> TuneResult:

@@ -32,19 +32,9 @@ from moclip_lite.tune.space import checked_space
 from moclip_lite.tune.trials import Trial, best_trial, read_trials, write_trials
 
 from support.s3_server import connected
-from support.tuning import clips, experiment
+from support.tuning import experiment
 
 SPACE = {"train_motion.lr": [0.01, 0.001], "motion.dropout": [0.0, 0.2, 0.5]}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips(tmp_path_factory.mktemp("clips"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"cache.dir={tmp_path_factory.mktemp('features')}"
 
 
 def search(root: Path, cache: str, out: Path, trials: int, **options: Any) -> TuneResult:

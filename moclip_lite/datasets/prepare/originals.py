@@ -10,11 +10,12 @@ from typing import Final
 
 from ...storage.digest import digest_file
 from ...storage.names import printable
+from ...storage.stamps import Stamp
 from ..clip import Clip, shorten
 from ..manifest import ManifestRow
 from ..walk import find_videos
 
-__all__ = ["Original", "original_of_copy", "stamp_of", "strays", "strays_note"]
+__all__ = ["Original", "original_of_copy", "strays", "strays_note", "written_stamp"]
 
 _NAMED: Final = 2  # files that a sentence names
 
@@ -25,14 +26,14 @@ class Original:
 
     Attributes:
         digest: BLAKE2b of the file, 32 hex digits.
-        stamp: see :func:`stamp_of`.
+        stamp: see :func:`written_stamp`.
     """
 
     digest: str
     stamp: str
 
 
-def stamp_of(path: Path) -> str:
+def written_stamp(path: Path) -> str:
     """Size, modification time, change time and inode of a file.
 
     No program can set the change time back, so that a file with the same stamp has the same content.
@@ -40,8 +41,8 @@ def stamp_of(path: Path) -> str:
     Raises:
         OSError: the file can't be found.
     """
-    stat = path.stat()
-    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+    stamp = Stamp.of(path)
+    return f"{stamp.size} {stamp.modified} {stamp.changed} {stamp.inode}"
 
 
 def original_of_copy(clip: Clip, copy: Path, row: ManifestRow | None) -> Original | None:
@@ -64,7 +65,7 @@ def original_of_copy(clip: Clip, copy: Path, row: ManifestRow | None) -> Origina
     Raises:
         OSError: a file can't be read.
     """
-    stamp = stamp_of(clip.path)
+    stamp = written_stamp(clip.path)
     if row is not None and row.original_digest:
         if row.original_stamp == stamp:
             return Original(row.original_digest, stamp)

@@ -18,7 +18,7 @@ from ..clip import Clip, ClipJob, VideoDataset
 from ..clip_errors import CLIP_ERRORS, problem_of, sentence_of, stops_all
 from ..manifest import MANIFEST, RECIPE, ManifestRow, read_manifest, write_manifest
 from ..walk import is_file
-from .originals import Original, original_of_copy, stamp_of, strays
+from .originals import Original, original_of_copy, strays, written_stamp
 from .recipes import recipe_name
 
 __all__ = ["PrepareReport", "prepare"]
@@ -136,7 +136,7 @@ def prepare(
 def _stamp(clip: Clip) -> str:
     """Stamp of an original; "" if it can't be found, which re-encoding it reports."""
     try:
-        return stamp_of(clip.path)
+        return written_stamp(clip.path)
     except (OSError, ValueError):
         return ""
 

@@ -25,9 +25,9 @@ from ...source import utf8_path
 from ..base import Backend
 from ..exported import (
     GIVE_LAST_ON_FLUSH,
-    WITH_B_VECTORS,
     ExportedPicture,
     Problem,
+    exports_vectors,
     require_vectors,
     with_assumed_distances,
 )
@@ -105,9 +105,9 @@ class MvExtractorBackend(Backend):
         codec, where = self.index.stream.codec, f"picture {index}"
         if self.pictures.corrupt[index]:
             return Problem(f"{where} is damaged", MalformedStream)
-        held_back = codec in GIVE_LAST_ON_FLUSH or codec not in WITH_B_VECTORS
+        held_back = codec in GIVE_LAST_ON_FLUSH or not exports_vectors(codec, "B")
         which = ""
-        if kind == "B" and codec not in WITH_B_VECTORS:
+        if kind == "B" and not exports_vectors(codec, "B"):
             which = "B pictures"
         elif index == len(self) - 1 and kind != "I" and not len(table) and held_back:
             which = "the last picture"
