@@ -82,10 +82,8 @@ class Arrivals:
         self._clock = SourceClock(real_time=address.kind in ("network", "device"), lossy=self._lossy)
         self._max_lag, self._notes = max_lag, notes
         self.lag = Lag()
-        self._reading, self._decoded = (
-            Lag(),
-            0.0,
-        )  # in decoding order, in which pictures do not wait for others
+        # In decoding order, in which pictures do not wait for others.
+        self._reading, self._decoded = Lag(), 0.0
         self._stated = self.step = 0.0
         self._unstamped = 0  # pictures of the connection so far, if none had a time stamp
 
