@@ -23,6 +23,7 @@ DROP = """async (name) => {
   for (const kind of ["dragenter", "dragover", "drop"])
     document.querySelector("#drop").dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
 }"""
+STUCK = 150.0  # seconds; a browser may stand still now and then, and the test is then done once more
 TOKEN = "the-token-of-this-test"
 SLOW_DECODING = """{
   const start = window.setTimeout;
@@ -74,7 +75,7 @@ def clips(root: Path) -> Path:
 def new_context(browser: Browser) -> BrowserContext:
     """A window that waits long for the browser, as the page in it does."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(1000 * PATIENCE)
+    context.set_default_timeout(1000 * STUCK)
     context.add_init_script(SLOW_DECODING)
     return context
 
