@@ -31,7 +31,7 @@ from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .session import Session
 from .stages import Stage
-from .used_settings import meaning_of
+from .used_settings import features_of, meaning_of
 
 __all__ = ["LeftOut", "MotionNetworks", "parts_of", "refuse_seen_weights"]
 
@@ -154,6 +154,7 @@ class MotionNetworks:
             self._features.seed,
             kept=in_run_folder,
             meaning=meaning_of(experiment, Stream.MOTION),
+            features=features_of(experiment, Stream.MOTION),
             fold=self._features.fold.division,
         )
 

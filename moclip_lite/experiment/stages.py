@@ -52,6 +52,7 @@ class Stage:
         sources: what gives the features that it is trained on.
         kept: whether the run folder keeps the weights; else the cache alone does.
         meaning: settings that decide what the numbers mean that it sees.
+        features: stage of the cache -> version of the features that it sees.
         fold: name of the division whose clips it is trained on.
     """
 
@@ -63,6 +64,7 @@ class Stage:
     sources: Sources = field(default_factory=dict)
     kept: bool = True
     meaning: Meaning = field(default_factory=dict)
+    features: Mapping[str, int] = field(default_factory=dict)
     fold: str = ""
 
     def save(self, module: nn.Module, result: FitResult) -> None:
@@ -72,6 +74,7 @@ class Stage:
         description = {
             "fingerprint": self.fingerprint,
             "settings": self.meaning,
+            "features": self.features,
             "fold": self.fold,
             "result": vars(result),
         }

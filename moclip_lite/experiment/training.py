@@ -33,7 +33,7 @@ from .features import Floats, FoldFeatures
 from .motion_networks import MotionNetworks, refuse_seen_weights
 from .session import Session
 from .stages import Stage
-from .used_settings import meaning_of
+from .used_settings import features_of, meaning_of
 
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
 
@@ -132,6 +132,7 @@ class TrainedModels:
             seed,
             sources,
             meaning=meaning_of(experiment, stream),
+            features=features_of(experiment, stream),
             fold=features.fold.division,
         )
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)

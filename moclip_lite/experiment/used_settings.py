@@ -10,11 +10,12 @@ from ..errors import CheckpointError, ConfigError
 from ..motion.settings import MotionSettings, MotionSpec
 from ..results.fold_folder import FoldFolder
 from ..results.run_folder import RunFolder
+from ..storage.cache_keys import STAGES
 from ..storage.files import read_description, read_json
 from ..streams import ANSWERS, Stream
 from .config import Experiment, load_run_settings
 
-__all__ = ["Meaning", "check_used_settings", "meaning_of", "refuse_other_fold"]
+__all__ = ["Meaning", "check_used_settings", "features_of", "meaning_of", "refuse_other_fold"]
 
 Meaning: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Section -> setting -> value."""
@@ -35,6 +36,9 @@ _TRAINING: Final[Mapping[str, Sequence[str]]] = {
 }
 """Section -> settings of training alone; () for all of the section."""
 
+_FEATURES: Final = {"motion": "motion fields", "clip": "features of pictures"}
+"""Stage of the cache -> what it is called."""
+
 _OF_PREDICTION: Final = {"run": ("device", "seed", "threads"), "data": ("appearance",)}
 """Sections of which a prediction looks at these settings alone."""
 
@@ -46,6 +50,15 @@ def meaning_of(experiment: Experiment, stream: Stream) -> Meaning:
     return {section: {name: values[section][name] for name in _MEANING[section]} for section in sections}
 
 
+def features_of(experiment: Experiment, stream: Stream) -> dict[str, int]:
+    """Stage of the cache -> version of the features of it which the weights of a stream are trained on."""
+    if experiment.data.kind == "features":  # computed elsewhere, as data.appearance is
+        return {}
+    pictures = stream.sees_pictures and experiment.data.appearance is None
+    stages = [stage for stage, seen in (("motion", stream.sees_motion), ("clip", pictures)) if seen]
+    return {stage: STAGES[stage].version for stage in stages}
+
+
 def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> list[str]:
     """Compare the settings that weights are used with to those that they were trained with.
 
@@ -55,7 +68,8 @@ def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> li
         predicts: the clips are files that the run does not know.
 
     Returns:
-        Sentences on changes after which networks see numbers of another meaning than in training.
+        Sentences on changes, of settings or of this program, after which networks see other numbers than in
+        training.
 
     Raises:
         ConfigError: a change that has no effect on weights that are trained.
@@ -76,7 +90,7 @@ def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> li
         reason = _no_effect(section, name, sees_pictures, predicts)
         if reason:
             raise ConfigError(f"{section}.{name} has no effect on {config.parent}: {reason}")
-    return [
+    return _other_versions(config.parent) + [
         f"{section}.{name} is {after}, but the networks were trained with {before}: "
         "their answers may mean little"
         for (section, name), (before, after) in changed.items()
@@ -106,13 +120,38 @@ def refuse_other_fold(folder: FoldFolder) -> None:
 def _noted(folder: Path) -> Meaning:
     """What weights say of the settings that they were trained with; earlier versions noted nothing."""
     noted: dict[str, dict[str, Any]] = {}
-    places: list[FoldFolder] = [FoldFolder(folder), *RunFolder(folder).fold_folders()[:1]]
-    for path in [place.weights(stream) for place in places for stream in ANSWERS]:
-        settings = (read_description(path) or {}).get("settings")
+    for _, description in _descriptions(folder):
+        settings = description.get("settings")
         for section, values in settings.items() if isinstance(settings, dict) else ():
             if section in _MEANING and isinstance(values, dict):
                 noted.setdefault(section, {}).update(values)
     return noted
+
+
+def _other_versions(folder: Path) -> list[str]:
+    """Sentences on weights trained on features of another version than are computed now.
+
+    Nothing on weights that do not say it: those of earlier versions of this program and of other projects.
+    """
+    trained: dict[tuple[str, int], list[str]] = {}
+    for path, description in _descriptions(folder):
+        features = description.get("features")
+        for stage, version in features.items() if isinstance(features, dict) else ():
+            if stage in _FEATURES and version != STAGES[stage].version:
+                trained.setdefault((stage, version), []).append(path.name)
+    return [
+        f"{', '.join(names)} of {folder}: trained on {_FEATURES[stage]} of version {version}, and this "
+        f"program computes version {STAGES[stage].version}: answers may differ from those in training; "
+        f"moclip run {folder} trains again"
+        for (stage, version), names in trained.items()
+    ]
+
+
+def _descriptions(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Weights of a run folder, of its first fold where it holds several, with their descriptions."""
+    places: list[FoldFolder] = [FoldFolder(folder), *RunFolder(folder).fold_folders()[:1]]
+    paths = [place.weights(stream) for place in places for stream in ANSWERS]
+    return [(path, read_description(path) or {}) for path in paths]
 
 
 def _no_effect(section: str, name: str, sees_pictures: bool, predicts: bool) -> str:

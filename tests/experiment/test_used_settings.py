@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,10 @@ import pytest
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment, load_run_settings
 from moclip_lite.experiment.used_settings import check_used_settings
+from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.cache_keys import STAGES
+
+from support.cli import TrainedRun, assert_ok, moclip
 
 PLAIN = (
     "true",
@@ -108,3 +113,19 @@ def test_a_run_of_motion_looks_at_no_setting_of_pictures(tmp_path: Path) -> None
         with pytest.raises(ConfigError, match=r"clip.pretrained has no effect .* its only stream is motion"):
             check_used_settings(path, used, predicts=predicts)
     assert not check_used_settings(path, load_run_settings(path), predicts=True)
+
+
+def test_weights_trained_on_features_of_another_version_are_told(
+    trained: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunFolder(trained.folder).config
+    assert not check_used_settings(config, load_run_settings(config), predicts=True)
+    before = STAGES["motion"]
+    monkeypatch.setitem(STAGES, "motion", replace(before, version=before.version + 1))
+    clip = next(trained.data.rglob("*.mp4"))
+    for words in (("predict", clip, "--model", trained.folder), ("evaluate", trained.folder)):
+        told = moclip(*words)
+        assert_ok(told)
+        text = " ".join(told.err.split())
+        assert "motion.safetensors" in text
+        assert f"trained on motion fields of version {before.version}, and this program computes" in text
