@@ -280,6 +280,16 @@ class Pooler:
         Raises:
             ValueError: a picture of another size.
         """
+    def flow_of_arrays(
+        self, mv: NDArray[np.int16], ref_idx: NDArray[np.int8], distance: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """As `flow`, of a frame with C-contiguous arrays `mv` [2, H4, W4, 2] and `ref_idx` [2, H4, W4].
+
+        `distance`: frame intervals from the references of list 0, and to those of list 1.
+
+        Raises:
+            ValueError: a frame of another size.
+        """
     def inter(self, picture: Picture) -> NDArray[np.float32]:
         """float32 [rows, columns], the share of inter predicted blocks."""
 
@@ -409,8 +419,14 @@ class Mpeg4Reader:
     """Reads packets of MPEG-4 Part 2 in decoding order."""
 
     def __new__(cls, extradata: bytes) -> Mpeg4Reader: ...
+    def check(self) -> None:
+        """Check what the headers so far tell of the stream.
+
+        Raises:
+            MalformedError, UnsupportedError: its motion can't be read, or there are no headers yet.
+        """
     def push(self, packet: bytes, *, fills_a_place: bool = False) -> list[Mpeg4Picture]:
-        """The coded pictures of the next packet.
+        """The pictures of the next packet.
 
         `fills_a_place`: a picture without data only fills the place of one that came with the packet before.
         """
@@ -421,11 +437,23 @@ class Mpeg4Picture:
 
     @property
     def pict_type(self) -> Literal["I", "P", "B", "S"]: ...
+    @property
+    def repeats(self) -> bool:
+        """Whether it has no data of its own (vop_coded 0) and shows the picture before again."""
+    @property
+    def time(self) -> int | None:
+        """Its time in ticks from the start of the reading; None where its header can't be read."""
+    @property
+    def distances(self) -> tuple[int, int] | None:
+        """Ticks since the I or P picture before, and until the one after (of B pictures, 0 of others); None
+        where they are unknown or not positive."""
+    @property
+    def grid_shape(self) -> tuple[int, int] | None:
+        """(H4, W4) in 4x4 blocks of whole macroblocks; None where its header can't be read."""
     def motion(self) -> tuple[NDArray[np.int16], NDArray[np.int8]]:
         """(mv, ref_idx) of the 4x4 blocks of whole macroblocks: int16 [2, H4, W4, 2] in quarter samples,
         int8 [2, H4, W4].
 
         Raises:
             MalformedError, UnsupportedError: it can't be read.
-            ValueError: it is an I picture.
         """

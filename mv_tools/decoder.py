@@ -36,8 +36,8 @@ class MotionDecoder:
     Args:
         source: a path, a URL, bytes or a binary file object holding a whole file (mp4, mkv, avi, ts,
             raw Annex B .264/.h264 and whatever else libavformat reads).
-        backend: "native" (H.264 and HEVC, parsed without decoding), "libav", "mvextractor", or "auto" (native
-            for what it supports, else libav).
+        backend: "native" (H.264, HEVC and MPEG-4 Part 2, parsed without decoding), "libav", "mvextractor", or
+            "auto" (native for what it supports, else libav).
         order: "presentation" or "decode", the order of iteration and of ``decoder[i]``. Raw streams
             without time stamps are presented in the order of their PicOrderCnt.
         threads: for the native backend, 0 for one per core; the result does not depend on it.
@@ -192,20 +192,21 @@ class MotionDecoder:
 
         Raises:
             ArgumentError: `path` is the video itself.
-            UnsupportedStream: the backend is not "native".
+            UnsupportedStream: the backend is not "native", or the codec is MPEG-4.
         """
         self.source.refuse_overwriting(Path(path))
         self._backend.save_index(Path(path))
 
     @property
     def parameters(self) -> StreamParameters | None:
-        """Profile, level and reference count of the stream; None unless the backend is "native"."""
+        """Profile, level and reference count of the stream; None unless the backend is "native" and
+        reads H.264 or HEVC."""
         return self._backend.parameters
 
     @property
     def headers(self) -> list[PictureHeader | None] | None:
         """Headers of all pictures in presentation order, None for those that can't be read; None unless
-        the backend is "native"."""
+        the backend is "native" and reads H.264 or HEVC."""
         return self._backend.headers
 
     def described(
@@ -213,7 +214,7 @@ class MotionDecoder:
     ) -> Iterator[tuple[MotionFrame, AnyPictureStatistics | None]]:
         """Pictures in presentation order, each with its counts of macroblocks, partitions and blocks.
 
-        The counts are None unless the backend is "native".
+        The counts are None unless the backend is "native" and reads H.264 or HEVC.
 
         Args:
             indices: which pictures, in the decoder's `order`; None for all.

@@ -60,9 +60,10 @@ class MotionFrame:
         ref_idx: int8 [2, H4, W4], -1 where unused.
         ref_poc: int32 [2, H4, W4] in the scale of `poc`, ``UNUSED_POC`` where unused, or None.
         poc_interval: PicOrderCnt units per frame interval, or None.
-        assumed_distance: for backends without `ref_poc`: frame intervals from this picture back
-            to its list-0 reference and on to its list-1 reference, taken as the nearest I or P
-            picture on each side. Exact for MPEG-4 Part 2 and for H.264 with one reference.
+        assumed_distance: for frames without `ref_poc`: frame intervals from this picture back to its list-0
+            reference and on to its list-1 reference. In MPEG-4 Part 2 by the times of the pictures
+            (native backend); else that of the nearest I or P picture on each side, which is exact for
+            H.264 with one reference.
         exported: libavcodec's block table, int32 [N, 10], for backends that read it.
         orientation: how the coded picture is turned to be upright.
         sample_aspect_ratio: width of a coded sample to its height.
@@ -219,7 +220,8 @@ def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
             np.sign(distance, out=distance)
         return distance
     before, after = frame.assumed_distance if normalize and frame.assumed_distance else (1.0, 1.0)
-    return np.where(first, np.float32(before), np.float32(-after))
+    second = ~first & (frame.ref_idx[1] >= 0)
+    return np.where(second, np.float32(-after), np.float32(before))
 
 
 def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float32]:

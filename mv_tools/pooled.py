@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .backends.native.parsed_frame import ParsedMotionFrame
 from .display import Display, Orientation, Region
 from .motion import MotionFrame, flow, inter_mask
+from .pictures.native_headers import native_available
 from .raster import area_shares, checked_grid, pool
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ RegionOf = Callable[[tuple[int, int]], Region]
 class FlowPooler:
     """``pool(flow(frame), grid)`` of many pictures, bit for bit.
 
-    Pictures that the native backend parsed are pooled by the native module, without arrays of the whole
-    picture, ten times faster; others with NumPy.
+    The native module pools pictures that it parsed, without arrays of the whole picture, and frames of other
+    backends, up to ten times faster than NumPy, which pools the rest.
 
     Args:
         grid: (rows, columns) of the results.
@@ -56,6 +57,10 @@ class FlowPooler:
         """Mean of :func:`mv_tools.flow` per cell: float32 [2, rows, columns], pixels per frame interval."""
         if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
             return self._native(frame).flow(frame.parse(), frame.poc_interval or 0)
+        if _has_plain_arrays(frame):
+            before, after = frame.assumed_distance or (1, 1)
+            mv, ref_idx = np.ascontiguousarray(frame.mv), np.ascontiguousarray(frame.ref_idx)
+            return self._native(frame).flow_of_arrays(mv, ref_idx, (int(before), int(after)))
         field = flow(frame, normalize=self._normalize)
         return pool(field, self._grid, region=self._region(field.shape[1:]))
 
@@ -84,6 +89,14 @@ class FlowPooler:
             )
             self._last = asked
         return self._pooler
+
+
+def _has_plain_arrays(frame: MotionFrame) -> bool:
+    """Whether the native module can pool a frame from its arrays."""
+    if frame.ref_poc is not None or frame.structure != "frame" or frame.field_blocks is not None:
+        return False
+    whole = all(float(distance).is_integer() for distance in frame.assumed_distance or ())
+    return whole and frame.other_parity is None and native_available()
 
 
 @lru_cache(maxsize=64)

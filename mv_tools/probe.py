@@ -100,7 +100,7 @@ def probe(
         notes=(*decoder.notes, *_damage_notes(decoder.damaged), *_guess_notes(decoder.guessed)),
         keyframes=len(keyframes),
         gop=_gop_lengths(keyframes, len(decoder)),
-        bits_per_picture=float(decoder.packets.size.mean() * 8),
+        bits_per_picture=8 * float(decoder.packets.size[decoder.packets.displayed].sum()) / len(decoder),
     )
 
 
@@ -242,10 +242,11 @@ def _sample(total: int, sample: int | None, keyframes: list[int], *, alone: bool
         return list(range(total))
     if alone:
         return [(2 * i + 1) * total // (2 * sample) for i in range(sample)]
-    keyframes = keyframes or [0]
-    length = sample // _SAMPLE_RUNS
-    starts = sorted({keyframes[i * len(keyframes) // _SAMPLE_RUNS] for i in range(_SAMPLE_RUNS)} | {0})
-    return sorted({i for start in starts for i in range(start, min(total, start + length))})
+    if sample == 1:
+        return [1]  # behind a keyframe, which holds no motion
+    keyframes, runs = keyframes or [0], min(_SAMPLE_RUNS, sample // 2)
+    starts = sorted({keyframes[i * len(keyframes) // runs] for i in range(1, runs)} | {0})
+    return sorted({i for start in starts for i in range(start, min(total, start + sample // runs))})
 
 
 def _bits(

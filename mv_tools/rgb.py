@@ -34,7 +34,7 @@ __all__ = [
 
 Picture = npt.NDArray[np.uint8]
 
-PICTURES_VERSION: Final = 2
+PICTURES_VERSION: Final = 3
 """Version of the pictures read, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
 
 

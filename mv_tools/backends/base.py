@@ -96,6 +96,11 @@ class Backend(ABC):
     def why_unavailable(cls) -> str | None:
         """None if the backend can be used, else what is missing and how to install it."""
 
+    @classmethod
+    def reads(cls, codec: str) -> bool:
+        """Whether it may read a codec (libavcodec's name)."""
+        return True
+
     @cached_property
     def scan(self) -> StreamScan:
         """Packets of the video stream and the headers in them (one pass over the file)."""

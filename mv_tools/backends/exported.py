@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,11 @@ __all__ = [
     "GIVE_LAST_ON_FLUSH",
     "MOTION_CODECS",
     "ExportedPicture",
-    "Motion",
     "Problem",
-    "exports_vectors",
     "require_vectors",
     "with_assumed_distances",
+    "without_vectors",
 ]
-
-Motion: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]
-"""(mv, ref_idx) of :class:`~mv_tools.MotionFrame`."""
 
 MOTION_CODECS: Final = frozenset(
     (
@@ -58,10 +54,19 @@ def require_vectors(codec: str, name: str) -> None:
         )
 
 
-def exports_vectors(codec: str, pict_type: PictType) -> bool:
-    """Whether a decoder of MOTION_CODECS exports the vectors of such pictures. If not, what it exports of B
-    pictures is zero, or what an earlier picture left."""
-    return pict_type != "B" or codec in _WITH_B_VECTORS
+def without_vectors(codec: str, pict_type: PictType, *, last: bool) -> str:
+    """Which pictures, this one among them, a decoder of MOTION_CODECS exports no vectors of; "" if it does.
+
+    What it exports of B pictures then is zero, or what an earlier picture left.
+
+    Args:
+        codec, pict_type: of the picture.
+        last: it is the last one of the file, and came without vectors when the decoder was flushed.
+    """
+    if pict_type == "B" and codec not in _WITH_B_VECTORS:
+        return "B pictures"
+    held_back = codec in GIVE_LAST_ON_FLUSH or codec not in _WITH_B_VECTORS
+    return "the last picture" if last and pict_type != "I" and held_back else ""
 
 
 class Problem(NamedTuple):
@@ -81,7 +86,6 @@ class ExportedPicture:
         table: int32 [N, 10], columns `blocks.BLOCK_COLUMNS`.
         display: how it is shown.
         problem: why its vectors are not known, as a sentence that names it; None where they are.
-        motion: (mv, ref_idx) from another source than the table.
     """
 
     index: int
@@ -93,12 +97,11 @@ class ExportedPicture:
     table: npt.NDArray[np.int32]
     display: Display
     problem: Problem | None = None
-    motion: Motion | None = None
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:
         """Rasterise the table; `distance` becomes `MotionFrame.assumed_distance`."""
         bipredictive = self.pict_type == "B"
-        mv, ref_idx = self.motion or grid_from_blocks(self.table, self.grid_shape, bipredictive=bipredictive)
+        mv, ref_idx = grid_from_blocks(self.table, self.grid_shape, bipredictive=bipredictive)
         return MotionFrame(
             index=self.index,
             decode_index=self.decode_index,
@@ -108,7 +111,7 @@ class ExportedPicture:
             mv=mv,
             ref_idx=ref_idx,
             assumed_distance=distance,
-            exported=self.table if self.motion is None else None,
+            exported=self.table,
             orientation=self.display.orientation,
             sample_aspect_ratio=self.display.sample_aspect_ratio or SQUARE,
         )

@@ -26,11 +26,10 @@ from .exported import (
     GIVE_LAST_ON_FLUSH,
     ExportedPicture,
     Problem,
-    exports_vectors,
     require_vectors,
     with_assumed_distances,
+    without_vectors,
 )
-from .mpeg4 import Mpeg4Vectors
 
 __all__ = ["LibavBackend"]
 
@@ -76,41 +75,28 @@ class LibavBackend(Backend):
 
     def _pictures(self, indices: Sequence[int]) -> Iterator[ExportedPicture]:
         """Chosen pictures, and those that decoding passes on the way, without their tables."""
-        stream = self.index.stream
-        parsed = Mpeg4Vectors() if stream.codec == "mpeg4" else None
         reader = PictureReader(
             source=self.source,
             packets=self.index,
             pictures=self.pictures,
             options=_OPTIONS,
             every=True,
-            on_packet=None if parsed is None else parsed.push,
-            repeat_first=stream.codec in GIVE_LAST_ON_FLUSH,
+            repeat_first=self.index.stream.codec in GIVE_LAST_ON_FLUSH,
         )
         chosen = set(indices)
         for index, frame, coded in reader.read(indices):
             picture = self._exported(frame, index, coded)
-            yield self._with_motion(picture, frame, parsed) if index in chosen else picture
+            yield self._with_table(picture, frame) if index in chosen else picture
 
-    def _with_motion(
-        self, picture: ExportedPicture, frame: VideoFrame, parsed: Mpeg4Vectors | None
-    ) -> ExportedPicture:
-        """The picture with its vectors: libavcodec's, else those that were parsed; or why there are none."""
-        codec, kind, table = self.index.stream.codec, picture.pict_type, _block_table(frame)
-        exported = exports_vectors(codec, kind) and (kind == "I" or parsed is None or len(table) > 0)
-        if exported or picture.problem is not None:
+    def _with_table(self, picture: ExportedPicture, frame: VideoFrame) -> ExportedPicture:
+        """The picture with its table, or why it has none."""
+        codec, table = self.index.stream.codec, _block_table(frame)
+        flushed = picture.index == len(self) - 1 and codec not in GIVE_LAST_ON_FLUSH and not len(table)
+        which = without_vectors(codec, picture.pict_type, last=flushed)
+        if picture.problem is not None or not which:
             return replace(picture, table=table)
-        where = f"picture {picture.index}"
-        if parsed is None:
-            reason = f"libavcodec gives no vectors of B pictures of {codec!r}"
-            return replace(picture, problem=Problem(f"{where}: {reason}; {_ADVICE}", UnsupportedStream))
-        number = int(self.pictures.packet[picture.index])
-        try:
-            return replace(picture, motion=parsed.motion(number, kind, picture.grid_shape))
-        except UnsupportedStream as error:
-            return replace(picture, problem=Problem(f"{where}: {error}; {_ADVICE}", UnsupportedStream))
-        except MalformedStream as error:
-            return replace(picture, problem=Problem(f"{where}: {error}", MalformedStream))
+        message = f"picture {picture.index}: libavcodec gives no vectors of {which} of {codec!r}; {_ADVICE}"
+        return replace(picture, problem=Problem(message, UnsupportedStream))
 
     def _exported(self, frame: VideoFrame, index: int, coded: tuple[int, int]) -> ExportedPicture:
         """A picture without its table."""

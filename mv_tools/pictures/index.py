@@ -36,6 +36,8 @@ class PictureIndex:
             a decoder outputs in their place depends on all that it decoded before.
         needs_first_packet: whether the decoder has to see the first packet before it starts elsewhere,
             because only that packet names the encoder whose faults it works around.
+        packed: packets that hold several pictures, some of which are decoded with later ones; decoding can't
+            start there.
         refused: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
 
@@ -47,6 +49,7 @@ class PictureIndex:
     corrupt: npt.NDArray[np.bool_]
     damaged_packets: npt.NDArray[np.int64]
     needs_first_packet: bool = False
+    packed: tuple[int, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
@@ -118,7 +121,8 @@ class PictureIndex:
         # Entry pictures so far and their packets, without those that a later one precedes in decoding order.
         entries: list[int] = []
         packets: list[int] = []
-        for i, (packet, entry) in enumerate(zip(self.packet.tolist(), self.entry.tolist(), strict=True)):
+        usable = self.entry & ~np.isin(self.packet, self.packed)
+        for i, (packet, entry) in enumerate(zip(self.packet.tolist(), usable.tolist(), strict=True)):
             if entry:
                 while packets and packets[-1] >= packet:
                     packets.pop()
@@ -146,6 +150,7 @@ def picture_index(
     corrupt: npt.NDArray[np.bool_] | None = None,
     damaged_packets: Iterable[int] = (),
     needs_first_packet: bool = False,
+    packed: tuple[int, ...] = (),
     refused: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
     """Add times and known damage to pictures whose packets are known.
@@ -155,7 +160,7 @@ def picture_index(
         packet, entry: see :class:`PictureIndex`.
         corrupt: see :class:`PictureIndex`; None if nothing was decoded.
         damaged_packets: known from headers; packets that are corrupt or refused are added.
-        needs_first_packet, refused: see :class:`PictureIndex`.
+        needs_first_packet, packed, refused: see :class:`PictureIndex`.
     """
     seconds, duration = picture_times(packet, packets)
     decoded = corrupt is not None
@@ -173,5 +178,6 @@ def picture_index(
         corrupt=corrupt,
         damaged_packets=numbers,
         needs_first_packet=needs_first_packet,
+        packed=packed,
         refused=refused,
     )

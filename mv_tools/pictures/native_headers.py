@@ -76,6 +76,26 @@ def annex_b_framing(codec: str, extradata: bytes | None = None) -> Framing:
     return {"codec": codec, "length_size": 0, "extradata": extradata}
 
 
+class PacketCache:
+    """Keeps the packets of a small file.
+
+    Attributes:
+        packets: None once they are too large to stay in memory.
+    """
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] | None = []
+        self._bytes = 0
+
+    def push(self, packets: Sequence[bytes]) -> None:
+        """Take the next packets."""
+        self._bytes += sum(map(len, packets))
+        if self._bytes > _MAX_CACHED_BYTES:
+            self.packets = None
+        if self.packets is not None:
+            self.packets += packets
+
+
 class HeaderReader:
     """Reads the headers of all packets of a stream.
 
@@ -83,7 +103,7 @@ class HeaderReader:
         framing: how NAL units are delimited.
         index: the headers read so far; None where the parser failed.
         unsupported, malformed: why it failed, as a sentence.
-        cached: the packets, None if they are too large to stay in memory.
+        cache: the packets.
     """
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
@@ -100,21 +120,16 @@ class HeaderReader:
             self.unsupported = str(error)
         except NativeError as error:
             self.malformed = str(error)
-        self.cached: list[bytes] | None = []
+        self.cache = PacketCache()
         self._batch: list[bytes] = []
         self._packets = 0
-        self._bytes = 0
 
     def push(self, packets: Sequence[bytes]) -> None:
         """Take the next packets."""
         self._batch += packets
         if len(self._batch) >= _BATCH:
             self._read_batch()
-        self._bytes += sum(map(len, packets))
-        if self._bytes > _MAX_CACHED_BYTES:
-            self.cached = None
-        if self.cached is not None:
-            self.cached += packets
+        self.cache.push(packets)
 
     def push_starts(
         self, source: ByteSource, position: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
@@ -128,7 +143,7 @@ class HeaderReader:
         Raises:
             UnfitError: the packets have to be read completely.
         """
-        self.cached = None
+        self.cache.packets = None
         with self._failures():
             if self.index is not None:
                 self.index.push_starts(source, position, size, 0)

@@ -77,6 +77,7 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         corrupt=np.array(output.corrupt, bool),
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=_needs_first_packet(scan),
+        packed=scan.packed,
         refused=tuple(output.refused),
     )
 

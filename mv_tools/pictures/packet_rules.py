@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-__all__ = ["PacketRule", "packet_rule"]
+__all__ = ["PacketRule", "holds_pictures", "packet_rule"]
 
 PacketRule: TypeAlias = Callable[[bytes], "bool | None"]
 """For a packet that holds exactly one displayed picture: whether decoding can start at it, by the picture's
@@ -24,6 +24,11 @@ _VOP_START_CODE: Final = b"\0\0\1\xb6"
 def packet_rule(codec: str) -> PacketRule | None:
     """The rule for a codec (libavcodec's name), None where pictures have to be counted by decoding."""
     return _mpeg4 if codec == "mpeg4" else None
+
+
+def holds_pictures(codec: str, data: bytes) -> bool:
+    """Whether a packet holds more than one picture, as encoders of AVI files pack them (MPEG-4 Part 2)."""
+    return codec == "mpeg4" and data.find(_VOP_START_CODE, data.find(_VOP_START_CODE) + 1) >= 0
 
 
 def _mpeg4(data: bytes) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, NamedTuple, cast
@@ -20,13 +20,10 @@ from .index import PictureIndex
 from .packets import SEEK_THRESHOLD_BYTES, PacketIndex
 from .segments import decode_packet
 
-__all__ = ["HEADERS", "DecodedPicture", "PictureReader", "Stretch", "stretches"]
+__all__ = ["DecodedPicture", "PictureReader", "Stretch", "stretches"]
 
 _SKIP_PER_PACKET: Final = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"))
 """Decoders that read skip_frame at each packet; others take it when they are opened, if at all."""
-
-HEADERS: Final = -1
-"""Number of the headers of the container among packets."""
 
 _REPEATED: Final = -2  # number of a packet that is decoded again
 
@@ -70,8 +67,6 @@ class PictureReader:
         options: decoder options.
         every: return all pictures on the way as well, up to the last one that comes before the last requested
             one in decoding order; none is skipped.
-        on_packet: called with (number, data) of each packet before it is decoded, and first with (HEADERS,
-            headers of the container).
         repeat_first: decode the first packet again at the end of the file. libavcodec exports no vectors with
             pictures that it gives out only when it is flushed.
     """
@@ -81,7 +76,6 @@ class PictureReader:
     pictures: PictureIndex
     options: Mapping[str, str] = field(default_factory=dict)
     every: bool = False
-    on_packet: Callable[[int, bytes], None] | None = None
     repeat_first: bool = False
 
     def read(self, positions: Sequence[int]) -> Iterator[DecodedPicture]:
@@ -128,15 +122,13 @@ class _StretchDecoder:
         self._packets = reader.packets
         self._pictures = reader.pictures
         self._every = reader.every
-        self._on_packet, self._repeat_first = reader.on_packet, reader.repeat_first
+        self._repeat_first = reader.repeat_first
         self._context = stream.codec_context
         self._context.thread_count, self._context.thread_type = 1, "NONE"
         if reader.options:
             self._context.options = dict(reader.options)
         self._cursor = PacketCursor(reader.packets, container, stream)
         self._unused = True  # nothing was decoded yet
-        if reader.on_packet is not None:
-            reader.on_packet(HEADERS, bytes(self._context.extradata or b""))
         self._opening: bytes | None = None  # the first packet that was decoded, where it is repeated
 
     def decode(
@@ -185,7 +177,7 @@ class _StretchDecoder:
         """Whether pictures that no other refers to can be left undecoded without changing others."""
         pictures = self._pictures
         hides_damage = entry < 0 and len(pictures.damaged_packets) > 0
-        return not (self._every or hides_damage or pictures.sequential) and (
+        return not (self._every or hides_damage or pictures.sequential or pictures.packed) and (
             self._context.name in _SKIP_PER_PACKET
         )
 
@@ -247,8 +239,6 @@ class _StretchDecoder:
                 continue
             if self._repeat_first and self._opening is None:
                 self._opening = bytes(packet)
-            if self._on_packet is not None:
-                self._on_packet(number, bytes(packet))
             yield number, packet
 
     def _closing(self) -> Iterator[tuple[int, Packet[VideoStream] | None]]:

@@ -14,8 +14,15 @@ import numpy.typing as npt
 from ..display import Display
 from ..source import Source, open_video
 from .demux import DemuxedPackets
-from .native_headers import NATIVE_CODECS, Framing, HeaderReader, annex_b_framing, native_available
-from .packet_rules import PacketRule, packet_rule
+from .native_headers import (
+    NATIVE_CODECS,
+    Framing,
+    HeaderReader,
+    PacketCache,
+    annex_b_framing,
+    native_available,
+)
+from .packet_rules import PacketRule, holds_pictures, packet_rule
 from .packets import PacketIndex
 from .tables import TabledPackets, UnfitTables
 
@@ -38,9 +45,10 @@ class StreamScan:
         framing: how NAL units are delimited, for the parser.
         stamp: of the file that was read (see :attr:`mv_tools.source.Source.stamp`).
         display: how pictures are shown.
-        cached: the packets themselves, for a small file whose headers were read.
+        cached: the packets themselves, for a small file of a codec that the native module parses.
         entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
             decoding can start at it.
+        packed: packets that hold several pictures, which are decoded with later ones.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
         unfit: why packets were read through libavformat; None where they came
@@ -54,6 +62,7 @@ class StreamScan:
     display: Display
     cached: list[bytes] | None = None
     entries: list[bool] | None = None
+    packed: tuple[int, ...] = ()
     unsupported: str | None = None
     malformed: str | None = None
     unfit: str | None = None
@@ -83,25 +92,36 @@ class _PacketVisitor:
     """Reads the headers in the packets of a file, by its codec."""
 
     def __init__(self) -> None:
+        self._codec = ""
         self._rule: PacketRule | None = None
+        self.packed: list[int] = []
+        self._number = 0
         self.display = Display()
+        self.extradata: bytes | None = None
         self.headers: HeaderReader | None = None
         self.entries: list[bool] | None = None
+        self.cache: PacketCache | None = None  # of a codec that the native module parses without this scan
 
     def start(self, codec: str, extradata: bytes | None, display: Display) -> None:
-        self.display = display
+        self._codec, self.display, self.extradata = codec, display, extradata
         if codec in NATIVE_CODECS and native_available():
             self.headers = HeaderReader(codec, extradata)
         elif (rule := packet_rule(codec)) is not None:
             self._rule, self.entries = rule, []
+            self.cache = PacketCache() if native_available() else None
 
     def visit(self, packets: Sequence[bytes]) -> None:
         if self.headers is not None:
             self.headers.push(packets)
             return
+        if self.cache is not None:
+            self.cache.push(packets)
         for packet in packets:
+            if holds_pictures(self._codec, packet):
+                self.packed.append(self._number)
+            self._number += 1
             if self._rule is None or self.entries is None:
-                return
+                continue
             entry = self._rule(packet)
             if entry is None:
                 self.entries = None
@@ -177,10 +197,12 @@ def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
     return StreamScan(
         packets=packets,
         headers=None,
-        framing=annex_b_framing(packets.stream.codec),
+        framing=annex_b_framing(packets.stream.codec, visitor.extradata),
         stamp=stamp,
         display=display,
+        cached=None if visitor.cache is None else visitor.cache.packets,
         entries=visitor.entries,
+        packed=tuple(visitor.packed),
         unfit=unfit,
     )
 
@@ -194,7 +216,7 @@ def _with_headers(
         framing=headers.framing,
         stamp=stamp,
         display=display if headers.index is None else display.with_aspect(headers.index.sar),
-        cached=headers.cached,
+        cached=headers.cache.packets,
         unsupported=headers.unsupported,
         malformed=headers.malformed,
     )

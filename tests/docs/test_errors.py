@@ -252,7 +252,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "not a video file that can be opened": lambda p: ("mv", "probe", text_file(p)),
     "no video stream": lambda p: ("mv", "probe", audio_file(p)),
     "the file is cut short": lambda p: ("mv", "probe", truncated_late(p)),
-    "unsupported MPEG-4 Part 2 feature": lambda p: ("mv", "extract", interlaced(p), "-o", p / "x.npz"),
+    "libavcodec gives no vectors of": lambda p: ("mv", "extract", interlaced(p), "-o", p / "x.npz"),
     "gives no motion vectors": lambda p: ("mv", "extract", vp9(p), "-o", p / "x.npz"),
     "backend must be one of": lambda p: ("mv", "probe", video(p), "--backend", "ffmpg"),
     "the file must end in": lambda p: ("mv", "extract", video(p), "-o", p / "x.txt"),

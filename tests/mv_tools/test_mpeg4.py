@@ -1,9 +1,10 @@
-"""MPEG-4 Part 2: vectors of B pictures and of last pictures, which libavcodec does not export."""
+"""MPEG-4 Part 2 by the native parser: its vectors are those of libavcodec, which exports none of B pictures."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream, flow, probe
+from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream, flow, probe, read_rgb_at
 from mv_tools._native import Mpeg4Reader, NativeError
 
 from support.clips import encode, panning
@@ -36,6 +37,18 @@ def coded(path: Path) -> tuple[bytes, list[bytes]]:
         ]
 
 
+def muxed(like: Path, path: Path, packets: Iterable[bytes]) -> Path:
+    """A file with these packets and the stream parameters of another."""
+    with av.open(str(like)) as container, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for number, data in enumerate(packets):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.time_base = container.streams.video[0].time_base
+            out.mux(packet)
+    return path
+
+
 def moving(width: int = 100, height: int = 70) -> npt.NDArray[np.uint8]:
     """Smooth parts that move in other directions, so that all kinds of macroblocks occur."""
     pictures = panning(20, width, height, (3, 2)).astype(int)
@@ -50,17 +63,14 @@ def test_vectors_of_p_pictures_are_those_of_libavcodec(tmp_path: Path, name: str
     extradata, packets = coded(path)
     reader = Mpeg4Reader(extradata)
     pictures = [picture for packet in packets for picture in reader.push(packet)]
-    decoder = MotionDecoder(path, backend="libav")
-    frames = sorted(decoder, key=lambda frame: frame.decode_index)
-    assert [picture.pict_type for picture in pictures] == [frame.pict_type for frame in frames]
+    exported = {frame.decode_index: frame for frame in MotionDecoder(path, "libav", on_damage="skip")}
     compared = 0
-    for picture, frame in zip(pictures, frames, strict=True):
-        if picture.pict_type == "I":
-            with pytest.raises(ValueError, match="I picture"):
-                picture.motion()
+    for number, picture in enumerate(pictures):
+        frame = exported.get(number)
+        if frame is None:  # a B picture, or the last one
+            assert picture.pict_type == "B" or number > len(pictures) - 4
             continue
-        if frame.exported is None:  # not by libavcodec
-            continue
+        assert picture.pict_type == frame.pict_type
         mv, ref_idx = picture.motion()
         rows, columns = frame.grid_shape
         assert (mv[:, :rows, :columns] == frame.mv).all()
@@ -148,7 +158,9 @@ def test_time_goes_on_with_pictures_without_data() -> None:
     layer += "0" * (-len(layer) % 8)
     reader = Mpeg4Reader(b"\0\0\1\x20" + int(layer, 2).to_bytes(len(layer) // 8, "big"))
     reader.push(picture("00", 0, 20, "1" + "000" + "00100"))
-    assert reader.push(picture("01", 1, 1, "0")) == []
+    (repeated,) = reader.push(picture("01", 1, 1, "0"))
+    assert repeated.repeats
+    assert not repeated.motion()[0].any()
     (after,) = reader.push(picture("01", 0, 3, "1" + "0" + "000" + "00100" + "001" + "1"))
     assert not after.motion()[0].any()
     (between,) = reader.push(picture("10", 0, 2, "1" + "000" + "00100" + "001" + "001"))
@@ -161,6 +173,28 @@ def test_pictures_between_move_like_others(tmp_path: Path, suffix: str, step: tu
     for frame in MotionDecoder(path):
         if frame.pict_type == "B":
             assert tuple(np.median(flow(frame), axis=(1, 2))) == step
+
+
+@pytest.mark.parametrize("kind", ["B", "P"])
+def test_pictures_that_are_left_out_count_in_distances(tmp_path: Path, kind: str) -> None:
+    """Motion is that of a frame interval, however many pictures lie between a picture and its reference."""
+    plain = encode(tmp_path / "plain.avi", panning(36, 96, 64, (3, 2)), "mpeg4", **{**WITH_B, "g": "36"})
+    packets = coded(plain)[1]
+    reader = Mpeg4Reader(coded(plain)[0])
+    kinds = [picture.pict_type for packet in packets for picture in reader.push(packet)]
+    if kind == "B":  # the decoder holds no picture for them
+        kept = [packet for n, packet in enumerate(packets) if n < 18 or kinds[n] != "B"]
+    else:  # a picture without data in the place of some
+        kept = [
+            without_data(25) if n > 18 and kinds[n] == "B" else packet for n, packet in enumerate(packets)
+        ]
+    frames = list(MotionDecoder(muxed(plain, tmp_path / "fewer.avi", kept)))
+    assert 20 < len(frames) < 30
+    moving = [frame for frame in frames if frame.pict_type != "I"]
+    assert {tuple(np.median(flow(frame), axis=(1, 2))) for frame in moving} == {(3, 2)}
+    assert {frame.assumed_distance for frame in moving} == {(1, 2), (2, 1), (3, 1)}
+    for frame in moving[::4]:
+        assert MotionDecoder(tmp_path / "fewer.avi")[frame.index].assumed_distance == frame.assumed_distance
 
 
 def test_chosen_pictures_are_those_of_iteration(tmp_path: Path) -> None:
@@ -183,32 +217,35 @@ def without_data(resolution: int) -> bytes:
 
 
 def packed(packets: list[bytes], kinds: list[str]) -> Iterator[bytes]:
-    """P and B pictures in one packet, and a picture without data in the place of the B picture."""
+    """P and B pictures in one packet, and a picture without data in the place of the last B picture."""
     number = 0
     while number < len(packets):
-        if kinds[number] == "P" and kinds[number + 1 : number + 2] == ["B"]:
+        end = number + 1
+        while end < len(packets) and kinds[end] == "B":
+            end += 1
+        if end > number + 1:
             yield PACKED + packets[number] + packets[number + 1]
+            yield from packets[number + 2 : end]
             yield without_data(25)
-            number += 2
         else:
             yield packets[number]
-            number += 1
+        number = end
 
 
-def test_packed_pictures_have_their_own_vectors(tmp_path: Path) -> None:
-    plain = encode(tmp_path / "plain.avi", panning(21), "mpeg4", **{**WITH_B, "bf": "1"})
-    expected = list(MotionDecoder(plain))
+@pytest.fixture(params=["1", "2", "3", "4"])
+def plain_and_packed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
+    """The same pictures, each in a packet of its own, and packed."""
+    options = {**WITH_B, "bf": request.param}
+    plain = encode(tmp_path / "plain.avi", panning(36), "mpeg4", **options)
     extradata, packets = coded(plain)
     reader = Mpeg4Reader(extradata)
     kinds = [picture.pict_type for packet in packets for picture in reader.push(packet)]
-    path = tmp_path / "packed.avi"
-    with av.open(str(plain)) as source, av.open(str(path), "w") as out:
-        stream = out.add_stream_from_template(source.streams.video[0])
-        for number, data in enumerate(packed(packets, kinds)):
-            packet = av.Packet(data)
-            packet.stream, packet.pts, packet.dts = stream, number, number
-            packet.time_base = source.streams.video[0].time_base
-            out.mux(packet)
+    return plain, muxed(plain, tmp_path / "packed.avi", packed(packets, kinds))
+
+
+def test_packed_pictures_have_their_own_vectors(plain_and_packed: tuple[Path, Path]) -> None:
+    plain, path = plain_and_packed
+    expected = list(MotionDecoder(plain))
     summary = probe(path).pictures
     assert summary is not None
     assert summary.bits is None  # a packet does not tell how large each of its pictures is
@@ -218,6 +255,18 @@ def test_packed_pictures_have_their_own_vectors(tmp_path: Path) -> None:
     for frame, other in zip(found, expected, strict=True):
         assert (frame.mv == other.mv).all()
         assert (frame.ref_idx == other.ref_idx).all()
+    for index in random.Random(2).sample(range(36), 12):
+        chosen = MotionDecoder(path)[index]
+        assert (chosen.mv == expected[index].mv).all()
+        assert chosen.assumed_distance == expected[index].assumed_distance
+
+
+def test_packed_pictures_are_decoded_as_themselves(plain_and_packed: tuple[Path, Path]) -> None:
+    """libavcodec keeps pictures for later packets; none of those packets may be skipped."""
+    plain, path = plain_and_packed
+    every = read_rgb_at(plain, range(36)).frames
+    for chosen in [*(list(range(0, 36, step)) for step in range(1, 9)), *([index] for index in range(36))]:
+        assert (read_rgb_at(path, chosen).frames == every[chosen]).all()
 
 
 @pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video", "mpeg4"])
@@ -234,15 +283,69 @@ def test_the_last_picture_has_its_vectors(tmp_path: Path, codec: str, b_pictures
     ("options", "feature"),
     [({"flags": "+ildct+ilme"}, "interlaced"), ({"data_partitioning": "1"}, "data partitioning")],
 )
-def test_what_is_not_parsed_is_refused_and_left_out(
-    tmp_path: Path, options: dict[str, str], feature: str
+def test_what_is_not_parsed_is_left_to_libavcodec(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, str], feature: str
 ) -> None:
     path = encode(tmp_path / "x.avi", panning(20), "mpeg4", **WITH_B, **options)
-    with pytest.raises(UnsupportedStream, match=rf"x\.avi: picture 1: .*{feature}.*moclip mv transcode"):
+    with pytest.raises(UnsupportedStream, match=r"x\.avi: picture 1: .* B pictures .*moclip mv transcode"):
         list(MotionDecoder(path))
+    assert re.search(rf"x\.avi: .*{feature}.*; using libav", caplog.text)
     decoder = MotionDecoder(path, on_damage="skip")
     assert {frame.pict_type for frame in decoder} == {"I", "P"}
-    assert all(feature in damage.message for damage in decoder.damaged)
+    assert all(re.search("of B pictures|of the last picture", damage.message) for damage in decoder.damaged)
+    plain = encode(tmp_path / "p.avi", panning(20), "mpeg4", g="12", **options)
+    assert len(list(MotionDecoder(plain))) == 20
+    with pytest.raises(UnsupportedStream, match=rf"p\.avi: .*{feature}"):
+        MotionDecoder(plain, backend="native")
+
+
+def shown_again(source: Path, path: Path) -> Path:
+    """A copy whose last packet is a picture without data."""
+    return muxed(source, path, [*coded(source)[1], without_data(25)])
+
+
+def test_a_picture_that_is_shown_again_at_the_end(tmp_path: Path) -> None:
+    plain = encode(tmp_path / "plain.avi", panning(9), "mpeg4", g="12", bf="0")
+    *frames, last = MotionDecoder(shown_again(plain, tmp_path / "again.avi"))
+    assert len(frames) == 9
+    assert frames[-1].mv.any()
+    assert last.pict_type == "P"
+    assert not last.mv.any()
+    assert (last.ref_idx[0] == 0).all()
+
+
+def test_the_last_picture_keeps_its_vectors_before_a_packet_without_a_picture(tmp_path: Path) -> None:
+    """libavcodec then gives out the picture that it held back with the number of that packet."""
+    plain = encode(tmp_path / "plain.avi", panning(10), "mpeg4", **WITH_B)
+    expected = list(MotionDecoder(plain))
+    found = list(MotionDecoder(shown_again(plain, tmp_path / "again.avi")))
+    assert [frame.pict_type for frame in found] == [frame.pict_type for frame in expected]
+    for frame, other in zip(found, expected, strict=True):
+        assert (frame.mv == other.mv).all()
+        assert (frame.ref_idx == other.ref_idx).all()
+
+
+@pytest.mark.parametrize(
+    "folder", ["ucf101_sample/ApplyEyeMakeup", "ucf101_sample/Diving", "ut_interaction/kick"]
+)
+def test_real_files_are_read_like_libavcodec_does(shared: Path, folder: str) -> None:
+    compared = 0
+    for path in sorted((shared / "videos" / folder).glob("*.avi"))[:4]:
+        decoder = MotionDecoder(path)
+        assert decoder.backend == "native"
+        frames = list(decoder)
+        assert len(frames) == len(decoder)
+        exported = MotionDecoder(path, backend="libav", on_damage="skip")
+        for frame in exported:
+            mine = frames[frame.index]
+            assert mine.pict_type == frame.pict_type
+            assert mine.is_keyframe == frame.is_keyframe
+            assert mine.pts_seconds == frame.pts_seconds
+            assert (mine.mv == frame.mv).all()
+            assert (mine.ref_idx == frame.ref_idx).all()
+            compared += 1
+        assert {frames[damage.index].pict_type for damage in exported.damaged[:-1]} <= {"B"}
+    assert compared > 100
 
 
 def test_mv_extractor_gives_no_vectors_of_b_pictures(tmp_path: Path) -> None:
@@ -307,12 +410,15 @@ def test_damage_of_a_b_picture_is_reported(tmp_path: Path) -> None:
         list(MotionDecoder(tmp_path / "y.avi"))
 
 
-def test_without_the_native_module_p_pictures_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_native_module_p_pictures_are_read(tmp_path: Path) -> None:
     plain = encode(tmp_path / "plain.avi", panning(8), "mpeg4", g="12", bf="0")
     other = encode(tmp_path / "b.avi", panning(8), "mpeg4", **WITH_B)
-    monkeypatch.setattr("mv_tools.backends.mpeg4.native_problem", lambda: "it is not built")
     assert [frame.pict_type for frame in MotionDecoder(plain, "libav")] == [*"IPPPPPPP"]
-    with pytest.raises(UnsupportedStream, match=r"b\.avi: picture 1: .*native module: it is not built"):
+    with pytest.raises(UnsupportedStream, match=r"b\.avi: picture 1: .*no vectors of B pictures of 'mpeg4'"):
         list(MotionDecoder(other, "libav"))
+
+
+def test_an_index_is_not_saved(tmp_path: Path) -> None:
+    path = encode(tmp_path / "x.avi", panning(8), "mpeg4")
+    with pytest.raises(UnsupportedStream, match=r"x\.avi: an index is saved of H\.264 and HEVC only"):
+        MotionDecoder(path).save_index(tmp_path / "x.idx")

@@ -129,11 +129,14 @@ def test_references_are_known_for_each_block(clip_b: Path) -> None:
         assert np.median(flow(frame)[0, 2:-2, 8:-8]) == pytest.approx(3.0, abs=0.3)
 
 
-def test_auto_uses_native_for_h264_and_libav_for_others(clip: Path, clip_mpeg4: Path) -> None:
-    assert MotionDecoder(clip).backend == "native"
-    assert MotionDecoder(clip_mpeg4).backend == "libav"
-    with pytest.raises(mv_tools.UnsupportedStream, match="mpeg4"):
-        MotionDecoder(clip_mpeg4, "native")
+def test_auto_uses_native_where_it_reads_the_codec(clip: Path, clip_mpeg4: Path, tmp_path: Path) -> None:
+    assert MotionDecoder(clip).backend == MotionDecoder(clip_mpeg4).backend == "native"
+    other = encode(tmp_path / "a.mpg", panning(6), "mpeg2video")
+    assert MotionDecoder(other).backend == "libav"
+    with pytest.raises(
+        mv_tools.UnsupportedStream, match=r"reads H\.264, HEVC and MPEG-4 Part 2, this is 'mpeg2"
+    ):
+        MotionDecoder(other, "native")
 
 
 @pytest.mark.slow

@@ -90,7 +90,29 @@ def test_real_streams(shared: Path, name: str) -> None:
     assert_equal(decoder.iter_frames_at(range(min(len(decoder), 40))), decoder)
 
 
-def test_copies_and_other_backends_are_pooled_by_numpy(sample: Path) -> None:
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
+def test_frames_without_counts_of_their_references(
+    tmp_path: Path, codec: str, orientation: Orientation
+) -> None:
+    coded = encode(tmp_path / "x.mp4", panning(14, 100, 72, (4, 2)), codec, g="7", bf="2")
+    path = turned(coded, tmp_path / "turned.mp4", orientation)
+    decoder = MotionDecoder(path, backend="libav" if codec == "libx264" else "auto")
+    region = decoder.metadata.region
+    frames = list(decoder)
+    assert len({frame.assumed_distance for frame in frames}) > 1
+    frames.append(replace(frames[3], mv=np.full_like(frames[3].mv, 5)))  # where no list is used as well
+    for normalize in (True, False):
+        for grid in GRIDS:
+            pooler = FlowPooler(grid, region=region, normalize=normalize)
+            for frame in frames:
+                assert frame.ref_poc is None
+                field = flow(frame, normalize=normalize)
+                expected = pool(field, grid, region=region(field.shape[1:]))
+                assert pooler.flow(frame).tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+def test_copies_are_pooled_by_numpy(sample: Path) -> None:
     native, libav = (MotionDecoder(sample, backend=name) for name in ("native", "libav"))
     for pooler in (FlowPooler((6, 8)), FlowPooler((6, 8), region=lambda shape: Region(1.5, 2, 10, 20.25))):
         frame = native[4]

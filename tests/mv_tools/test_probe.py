@@ -113,10 +113,13 @@ def test_libav_leaves_parsed_figures_out(pyramid: Path, clip_mpeg4: Path) -> Non
     assert summary.pictures.areas is summary.pictures.prediction is None
     assert summary.pictures.open_gops == 2
     assert summary.pictures.pattern == pictures_of(pyramid).pattern
-    runs = pictures_of(clip_mpeg4, sample=10)
-    assert runs.backend == "libav"
-    assert 0 < runs.sample <= 10
-    assert runs.pattern.startswith("I")
+    for backend in ("native", "libav"):
+        for sample in range(1, 24):
+            runs = pictures_of(clip_mpeg4, backend, sample=sample)
+            assert runs.backend == backend
+            assert 0 < runs.sample <= sample
+            assert runs.mean_motion
+            assert sample == 1 or runs.pattern.startswith("I")
 
 
 def test_streams_without_times_or_vectors(clip_b: Path, tmp_path: Path) -> None:

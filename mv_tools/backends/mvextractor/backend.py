@@ -23,14 +23,7 @@ from ...errors import BackendUnavailable, MalformedStream, MotionError, Unsuppor
 from ...motion import MotionFrame, PictType
 from ...source import utf8_path
 from ..base import Backend
-from ..exported import (
-    GIVE_LAST_ON_FLUSH,
-    ExportedPicture,
-    Problem,
-    exports_vectors,
-    require_vectors,
-    with_assumed_distances,
-)
+from ..exported import ExportedPicture, Problem, require_vectors, with_assumed_distances, without_vectors
 from . import child
 
 __all__ = ["MvExtractorBackend"]
@@ -105,12 +98,8 @@ class MvExtractorBackend(Backend):
         codec, where = self.index.stream.codec, f"picture {index}"
         if self.pictures.corrupt[index]:
             return Problem(f"{where} is damaged", MalformedStream)
-        held_back = codec in GIVE_LAST_ON_FLUSH or not exports_vectors(codec, "B")
-        which = ""
-        if kind == "B" and not exports_vectors(codec, "B"):
-            which = "B pictures"
-        elif index == len(self) - 1 and kind != "I" and not len(table) and held_back:
-            which = "the last picture"
+        pict_type = _PICT_TYPES.get(kind, "P")
+        which = without_vectors(codec, pict_type, last=index == len(self) - 1 and not len(table))
         if not which:
             return None
         return Problem(f"{where}: mv-extractor gives no vectors of {which} of {codec!r}", UnsupportedStream)

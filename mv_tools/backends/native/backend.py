@@ -62,6 +62,10 @@ class NativeBackend(Backend):
     def why_unavailable(cls) -> str | None:
         return native_problem()
 
+    @classmethod
+    def reads(cls, codec: str) -> bool:
+        return codec in NATIVE_CODECS
+
     @property
     def index(self) -> PacketIndex:
         self._headers  # noqa: B018  # another codec is refused here
@@ -81,7 +85,7 @@ class NativeBackend(Backend):
         codec = scan.packets.stream.codec
         if codec not in NATIVE_CODECS:
             raise OtherBackend(
-                f"{name}: the native backend reads H.264 and HEVC, "
+                f"{name}: the native backend reads H.264, HEVC and MPEG-4 Part 2, "
                 f"this is {codec!r}; use backend='libav' or 'auto'",
                 expected=True,
             )

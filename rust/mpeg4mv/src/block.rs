@@ -23,8 +23,16 @@ pub(crate) fn skip_coefficients(
     let codes: &CoefficientCodes = if intra { &INTRA_CODES } else { &INTER_CODES };
     let mut next = first;
     loop {
-        let (last, run) = coefficient(r, codes)?;
-        next += run + 1;
+        let step = codes.step(r.window());
+        let last = if step.length() > 0 {
+            r.skip(step.length());
+            next += step.places();
+            step.last()
+        } else {
+            let (last, run) = coefficient(r, codes)?;
+            next += run + 1;
+            last
+        };
         if next > 64 {
             return Err(Malformed("DCT coefficient"));
         }
@@ -35,7 +43,7 @@ pub(crate) fn skip_coefficients(
 }
 
 /// LAST and RUN of the next coefficient.
-#[inline(always)]
+#[cold]
 fn coefficient(r: &mut BitReader<'_>, codes: &CoefficientCodes) -> Result<(bool, u32), Malformed> {
     match symbol(r, codes)? {
         Symbol::Coefficient(found) => {

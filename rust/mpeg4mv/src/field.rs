@@ -54,6 +54,13 @@ impl Field {
         }
     }
 
+    /// Every macroblock as in the picture before.
+    pub(crate) fn still(macroblocks: (usize, usize)) -> Self {
+        let mut field = Field::new(macroblocks, false);
+        field.predictions.fill(Prediction::Skipped);
+        field
+    }
+
     /// Number of macroblocks in a row.
     pub fn columns(&self) -> usize {
         self.columns

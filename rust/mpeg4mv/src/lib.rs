@@ -1,7 +1,6 @@
 //! Motion vectors of P and B pictures of MPEG-4 Part 2 (ISO/IEC 14496-2, the codec of XviD and DivX).
 //!
-//! libavcodec exports the vectors of P pictures of this codec and none of B pictures. The crate parses
-//! a stream down to macroblock types and vectors, and reads no samples. [`Reader`] takes packets in
+//! The crate parses a stream down to macroblock types and vectors, and reconstructs no samples. [`Reader`] takes packets in
 //! decoding order; the motion of a picture is parsed when it is asked for. Interlaced coding, data partitioning,
 //! sprites and shapes are not supported.
 //!

@@ -129,8 +129,8 @@ impl Parser<'_> {
 }
 
 fn median(candidates: [Option<Vector>; 3]) -> Vector {
-    let known: Vec<Vector> = candidates.into_iter().flatten().collect();
-    if let [only] = known[..] {
+    let mut known = candidates.into_iter().flatten();
+    if let (Some(only), None) = (known.next(), known.next()) {
         return only;
     }
     let [a, b, c] = candidates.map(Option::unwrap_or_default);

@@ -25,7 +25,9 @@ struct Anchor {
     coded: Coded,
     /// In ticks of the layer.
     time: i64,
-    field: OnceLock<Result<Option<Field>>>,
+    /// Ticks since the I or P picture before; None where there is none of this layer.
+    past: Option<i64>,
+    field: OnceLock<Result<Option<Arc<Field>>>>,
 }
 
 /// A picture whose motion is not parsed yet.
@@ -48,8 +50,14 @@ enum Source {
     Anchor(Arc<Anchor>),
     Between {
         coded: Coded,
+        time: i64,
         distances: Result<Distances>,
         after: Option<Arc<Anchor>>,
+    },
+    /// vop_coded 0: the picture before is shown again.
+    Repeated {
+        layer: Arc<Layer>,
+        time: i64,
     },
     Unreadable(Error),
 }
@@ -62,7 +70,19 @@ impl Reader {
         reader
     }
 
-    /// The coded pictures of the next packet, in decoding order. Pictures without data (vop_coded 0) are left out.
+    /// Why motion of the stream can't be read, as far as headers tell.
+    ///
+    /// # Errors
+    ///
+    /// There are no headers, they are damaged, or use a feature that is not supported.
+    pub fn check(&self) -> Result<()> {
+        match self.layer()?.refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+
+    /// The pictures of the next packet, in decoding order.
     ///
     /// `fills_a_place`: a picture without data only fills the place of one that came with the packet before,
     /// in streams that pack two pictures into a packet, and time does not go on with it.
@@ -72,7 +92,7 @@ impl Reader {
             match unit {
                 Unit::Layer => self.take_layer(Layer::read(data).map(Arc::new)),
                 Unit::Group => self.base[0] = group_seconds(data),
-                Unit::Plane => pictures.extend(self.plane(data, fills_a_place)),
+                Unit::Plane => pictures.push(self.plane(data, fills_a_place)),
                 Unit::Other => {}
             }
         }
@@ -87,32 +107,37 @@ impl Reader {
         }
     }
 
-    fn plane(&mut self, data: &[u8], fills_a_place: bool) -> Option<Picture> {
+    fn plane(&mut self, data: &[u8], fills_a_place: bool) -> Picture {
         let read = self
             .layer()
             .and_then(|layer| Ok((Plane::read(data, &layer)?, layer)));
         match read {
-            Ok((plane, _)) if !plane.coded => {
+            Ok((plane, layer)) if !plane.coded => {
                 if plane.kind != Kind::B && !fills_a_place {
                     self.advance(plane.seconds);
                 }
-                None
+                let base = self.base[usize::from(plane.kind == Kind::B)];
+                let time = base * i64::from(layer.resolution) + plane.increment;
+                Picture {
+                    kind: Kind::P,
+                    source: Source::Repeated { layer, time },
+                }
             }
-            Ok((plane, layer)) => Some(self.picture(Coded {
+            Ok((plane, layer)) => self.picture(Coded {
                 layer,
                 plane,
                 data: data.into(),
-            })),
+            }),
             Err(error) => {
                 // Its kind stands in the first bits, whatever else is wrong.
                 let kind = Kind::of(u32::from(data.first().copied().unwrap_or(0) >> 6));
                 if kind != Kind::B {
                     self.anchors = [None, self.anchors[0].take()];
                 }
-                Some(Picture {
+                Picture {
                     kind,
                     source: Source::Unreadable(error),
-                })
+                }
             }
         }
     }
@@ -144,6 +169,7 @@ impl Reader {
                 kind,
                 source: Source::Between {
                     coded,
+                    time,
                     distances,
                     after: self.anchors[0].clone(),
                 },
@@ -151,9 +177,11 @@ impl Reader {
         }
         self.advance(seconds);
         let time = self.base[0] * resolution + increment;
+        let before = self.anchors[0].as_ref().map(|before| before.time);
         let anchor = Arc::new(Anchor {
             coded,
             time,
+            past: before.map(|before| time - before),
             field: OnceLock::new(),
         });
         self.anchors = [Some(Arc::clone(&anchor)), self.anchors[0].take()];
@@ -180,7 +208,7 @@ impl Reader {
 
 impl Anchor {
     /// Motion of a P picture; None for an I picture.
-    fn field(&self) -> &Result<Option<Field>> {
+    fn field(&self) -> &Result<Option<Arc<Field>>> {
         self.field.get_or_init(|| {
             let Coded { layer, plane, data } = &self.coded;
             if plane.kind == Kind::I {
@@ -189,7 +217,7 @@ impl Anchor {
             match layer.refusal() {
                 Some(refusal) => Err(refusal),
                 None if plane.kind == Kind::S => Err(Error::malformed("vop_coding_type")),
-                None => predicted::read(data, layer, *plane).map(Some),
+                None => predicted::read(data, layer, *plane).map(|field| Some(field.into())),
             }
         })
     }
@@ -201,18 +229,56 @@ impl Picture {
         self.kind
     }
 
+    /// Whether it has no data of its own (vop_coded 0) and shows the picture before again.
+    pub fn repeats(&self) -> bool {
+        matches!(self.source, Source::Repeated { .. })
+    }
+
+    /// vop_time_increment in ticks of the layer, counted from the start of the reading.
+    pub fn time(&self) -> Option<i64> {
+        match &self.source {
+            Source::Anchor(anchor) => Some(anchor.time),
+            Source::Between { time, .. } | Source::Repeated { time, .. } => Some(*time),
+            Source::Unreadable(_) => None,
+        }
+    }
+
+    /// Ticks since the I or P picture before, and until the one after (B pictures, 0 in others); None where they are
+    /// unknown or not positive.
+    pub fn distances(&self) -> Option<(i64, i64)> {
+        match &self.source {
+            Source::Anchor(anchor) => Some((anchor.past.filter(|&past| past > 0)?, 0)),
+            Source::Between { distances, .. } => {
+                let Distances { past, both } = distances.as_ref().ok()?;
+                Some((*past, both - past))
+            }
+            Source::Repeated { .. } | Source::Unreadable(_) => None,
+        }
+    }
+
+    /// Size in macroblocks, (columns, rows); None where its header can't be read.
+    pub fn macroblocks(&self) -> Option<(usize, usize)> {
+        match &self.source {
+            Source::Anchor(anchor) => Some(anchor.coded.layer.macroblocks()),
+            Source::Between { coded, .. } => Some(coded.layer.macroblocks()),
+            Source::Repeated { layer, .. } => Some(layer.macroblocks()),
+            Source::Unreadable(_) => None,
+        }
+    }
+
     /// Motion of a P or B picture; None for an I picture.
     ///
     /// # Errors
     ///
     /// The stream is damaged or uses a feature that is not supported, or a picture before is missing.
-    pub fn field(&self) -> Result<Option<Field>> {
+    pub fn field(&self) -> Result<Option<Arc<Field>>> {
         match &self.source {
             Source::Anchor(anchor) => anchor.field().clone(),
             Source::Between {
                 coded: Coded { layer, plane, data },
                 distances,
                 after,
+                ..
             } => {
                 if let Some(refusal) = layer.refusal() {
                     return Err(refusal);
@@ -220,9 +286,11 @@ impl Picture {
                 let after = after
                     .as_ref()
                     .map(|after| after.field().as_ref().map_err(Clone::clone));
-                let after = after.transpose()?.and_then(Option::as_ref);
-                bidirectional::read(data, layer, *plane, after, distances.clone()?).map(Some)
+                let after = after.transpose()?.and_then(Option::as_deref);
+                let field = bidirectional::read(data, layer, *plane, after, distances.clone()?)?;
+                Ok(Some(field.into()))
             }
+            Source::Repeated { layer, .. } => Ok(Some(Field::still(layer.macroblocks()).into())),
             Source::Unreadable(error) => Err(error.clone()),
         }
     }

@@ -129,6 +129,49 @@ pub(crate) struct CoefficientCodes {
     coefficients: Vec<Coefficient>,
     /// The longest run by LAST and LEVEL, for escape codes of type 2.
     longest_run: [[u8; 32]; 2],
+    /// Coefficients by the next [`STEP_BITS`] bits.
+    steps: Vec<Step>,
+}
+
+/// The longest code of a coefficient with its sign.
+const STEP_BITS: u32 = 13;
+
+/// All coefficients of a block that lie whole within the next [`STEP_BITS`] bits: bits 0 to 3 hold their length,
+/// bits 4 to 10 the places that they take with the zeros before them, bit 15 LAST of the last one.
+#[derive(Clone, Copy)]
+pub(crate) struct Step(u16);
+
+impl Step {
+    fn of(codes: &CoefficientCodes, window: u64) -> Self {
+        let (mut length, mut places, mut last) = (0, 0, false);
+        while let (false, Some((Symbol::Coefficient(found), bits))) =
+            (last, codes.find(window << length))
+        {
+            if length + bits + 1 > STEP_BITS {
+                break;
+            }
+            length += bits + 1;
+            places += u16::from(found.run) + 1;
+            last = found.last;
+        }
+        Step(length as u16 | places << 4 | u16::from(last) << 15)
+    }
+
+    /// Length in bits; 0 where no coefficient, or an escape code, is next.
+    #[inline(always)]
+    pub(crate) fn length(self) -> u32 {
+        u32::from(self.0 & 15)
+    }
+
+    #[inline(always)]
+    pub(crate) fn places(self) -> u32 {
+        u32::from(self.0 >> 4 & 127)
+    }
+
+    #[inline(always)]
+    pub(crate) fn last(self) -> bool {
+        self.0 >> 15 == 1
+    }
 }
 
 /// What a code of [`CoefficientCodes`] stands for.
@@ -145,7 +188,7 @@ impl CoefficientCodes {
             let longest = &mut longest_run[usize::from(last)][usize::from(level)];
             *longest = run.max(*longest);
         }
-        CoefficientCodes {
+        let mut codes = CoefficientCodes {
             codes: Codes::of(codes.chain([ESCAPE]), 12),
             coefficients: table
                 .iter()
@@ -156,7 +199,17 @@ impl CoefficientCodes {
                 })
                 .collect(),
             longest_run,
-        }
+            steps: Vec::new(),
+        };
+        let windows = (0..1u64 << STEP_BITS).map(|bits| bits << (64 - STEP_BITS));
+        codes.steps = windows.map(|window| Step::of(&codes, window)).collect();
+        codes
+    }
+
+    /// The coefficients at the top of a word.
+    #[inline(always)]
+    pub(crate) fn step(&self, window: u64) -> Step {
+        self.steps[(window >> (64 - STEP_BITS)) as usize]
     }
 
     /// The symbol of the code at the top of a word, and its length; None where there is no such code.

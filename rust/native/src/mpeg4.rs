@@ -2,7 +2,6 @@
 
 use mpeg4mv::{Field, Kind};
 use numpy::{PyArray1, PyArray3, PyArray4, PyArrayMethods};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::to_python;
@@ -22,7 +21,12 @@ impl Mpeg4Reader {
         }
     }
 
-    /// The coded pictures of the next packet.
+    /// Fails where motion of the stream can't be read, as far as headers tell.
+    fn check(&self) -> PyResult<()> {
+        self.inner.check().map_err(to_python)
+    }
+
+    /// The pictures of the next packet.
     #[pyo3(signature = (packet, *, fills_a_place = false))]
     fn push(&mut self, py: Python<'_>, packet: &[u8], fills_a_place: bool) -> Vec<Mpeg4Picture> {
         let pictures = py.detach(|| self.inner.push(packet, fills_a_place));
@@ -55,12 +59,46 @@ impl Mpeg4Picture {
         }
     }
 
-    /// Vectors in quarter samples and reference indices of 4x4 blocks, of whole macroblocks.
+    /// Whether it has no data of its own and shows the picture before again.
+    #[getter]
+    fn repeats(&self) -> bool {
+        self.inner.repeats()
+    }
+
+    /// Its time in ticks; None where its header can't be read.
+    #[getter]
+    fn time(&self) -> Option<i64> {
+        self.inner.time()
+    }
+
+    /// Ticks since the I or P picture before and until the one after.
+    #[getter]
+    fn distances(&self) -> Option<(i64, i64)> {
+        self.inner.distances()
+    }
+
+    /// Height and width in 4x4 blocks; None where its header can't be read.
+    #[getter]
+    fn grid_shape(&self) -> Option<(usize, usize)> {
+        let size = self.inner.macroblocks();
+        size.map(|(columns, rows)| (4 * rows, 4 * columns))
+    }
+
+    /// Vectors in quarter samples, zero in I pictures, and reference indices of 4x4 blocks, of whole macroblocks.
     fn motion<'py>(&self, py: Python<'py>) -> PyResult<Arrays<'py>> {
         let field = py.detach(|| self.inner.field()).map_err(to_python)?;
-        let field = field.ok_or_else(|| PyValueError::new_err("an I picture has no motion"))?;
-        let shape = [2, 4 * field.rows(), 4 * field.columns()];
-        let (mv, ref_idx) = py.detach(|| grids(&field));
+        let shape = match &field {
+            Some(field) => [2, 4 * field.rows(), 4 * field.columns()],
+            None => {
+                let (rows, columns) = self.grid_shape().unwrap_or_default();
+                [2, rows, columns]
+            }
+        };
+        let size = shape.iter().product();
+        let (mv, ref_idx) = match field {
+            Some(field) => py.detach(|| grids(&field)),
+            None => (vec![0; 2 * size], vec![-1; size]),
+        };
         let mv = PyArray1::from_vec(py, mv).reshape([shape[0], shape[1], shape[2], 2])?;
         Ok((mv, PyArray1::from_vec(py, ref_idx).reshape(shape)?))
     }
@@ -68,19 +106,29 @@ impl Mpeg4Picture {
 
 /// Vectors and reference indices of the 4x4 blocks of both lists.
 fn grids(field: &Field) -> (Vec<i16>, Vec<i8>) {
-    let (columns, rows) = (4 * field.columns(), 4 * field.rows());
+    let (columns, rows) = (field.columns(), field.rows());
     let unit = if field.quarter_sample { 1 } else { 2 };
     let (mut mv, mut ref_idx) = (
-        Vec::with_capacity(4 * columns * rows),
-        Vec::with_capacity(2 * columns * rows),
+        Vec::with_capacity(64 * columns * rows),
+        Vec::with_capacity(32 * columns * rows),
     );
     for list in 0..2 {
-        for y in 0..rows {
-            for x in 0..columns {
-                let vector = field.vectors[list][(y / 2) * (columns / 2) + x / 2];
-                mv.extend(vector.map(|value| value.saturating_mul(unit)));
-                let prediction = field.predictions[(y / 4) * (columns / 4) + x / 4];
-                ref_idx.push(if prediction.lists()[list] { 0 } else { -1 });
+        for row in field.vectors[list].chunks_exact(2 * columns) {
+            let start = mv.len();
+            for vector in row {
+                let [x, y] = vector.map(|value| value.saturating_mul(unit));
+                mv.extend([x, y, x, y]);
+            }
+            mv.extend_from_within(start..);
+        }
+        for row in field.predictions.chunks_exact(columns) {
+            let start = ref_idx.len();
+            for prediction in row {
+                ref_idx.extend([if prediction.lists()[list] { 0 } else { -1 }; 4]);
+            }
+            let one = start..ref_idx.len();
+            for _ in 0..3 {
+                ref_idx.extend_from_within(one.clone());
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Pooled motion of pictures, without their arrays.
 
-use numpy::{PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2};
-use pooling::{Mismatch, Turn, Weights};
+use numpy::{
+    PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3,
+    PyReadonlyArray4, PyUntypedArrayMethods,
+};
+use pooling::{Blocks, Mismatch, Structure, Turn, Weights};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -55,8 +58,47 @@ impl Pooler {
             let blocks = picture.blocks(poc_interval, other_parity.as_deref());
             self.inner.flow(&blocks)
         });
-        let (rows, columns) = self.inner.grid();
-        PyArray1::from_vec(py, flow.map_err(refused)?).reshape([2, rows, columns])
+        self.shaped(py, flow)
+    }
+
+    /// Mean flow of a frame from its arrays; all references of a list have the same distance.
+    fn flow_of_arrays<'py>(
+        &self,
+        py: Python<'py>,
+        mv: PyReadonlyArray4<'py, i16>,
+        ref_idx: PyReadonlyArray3<'py, i8>,
+        distance: (i32, i32),
+    ) -> PyResult<Bound<'py, PyArray3<f32>>> {
+        let &[_, rows, columns] = ref_idx.shape() else {
+            return Err(PyValueError::new_err("ref_idx is not [2, H4, W4]"));
+        };
+        let (mv, ref_idx) = (mv.as_slice()?, ref_idx.as_slice()?);
+        let flow = py.detach(|| {
+            let vectors = mv.as_chunks::<2>().0.iter().zip(ref_idx);
+            let mv: Vec<[i16; 2]> = vectors
+                .map(|(&vector, &index)| if index < 0 { [0; 2] } else { vector })
+                .collect();
+            let unused_or = |poc| move |&index: &i8| if index < 0 { -distance.0 } else { poc };
+            let (first, second) = ref_idx.split_at(rows * columns);
+            let (first, second) = (
+                first.iter().map(unused_or(-distance.0)),
+                second.iter().map(unused_or(distance.1)),
+            );
+            let ref_poc: Vec<i32> = first.chain(second).collect();
+            self.inner.flow(&Blocks {
+                rows,
+                columns,
+                mv: &mv,
+                ref_idx,
+                ref_poc: &ref_poc,
+                poc: 0,
+                poc_interval: 1,
+                structure: Structure::Frame,
+                field_blocks: None,
+                other_parity: None,
+            })
+        });
+        self.shaped(py, flow)
     }
 
     /// Share of inter predicted blocks [rows, columns] of a picture.
@@ -69,6 +111,17 @@ impl Pooler {
         let shares = py.detach(|| self.inner.inter(&picture.blocks(0, None)));
         let (rows, columns) = self.inner.grid();
         PyArray1::from_vec(py, shares.map_err(refused)?).reshape([rows, columns])
+    }
+}
+
+impl Pooler {
+    fn shaped<'py>(
+        &self,
+        py: Python<'py>,
+        flow: Result<Vec<f32>, Mismatch>,
+    ) -> PyResult<Bound<'py, PyArray3<f32>>> {
+        let (rows, columns) = self.inner.grid();
+        PyArray1::from_vec(py, flow.map_err(refused)?).reshape([2, rows, columns])
     }
 }
 
