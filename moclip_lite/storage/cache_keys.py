@@ -48,15 +48,15 @@ class StageCode:
 
 STAGES: dict[str, StageCode] = {
     "folds": StageCode(2, ("numpy", "scikit-learn")),
-    "motion": StageCode(5, ("av", "motion-vector-extractor"), reads_video=True),
-    "clip": StageCode(6, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "motion": StageCode(6, ("av", "motion-vector-extractor"), reads_video=True),
+    "clip": StageCode(7, (*_ENCODERS, *_PICTURES), reads_video=True),
     "text": StageCode(2, (*_ENCODERS, "transformers")),
     "encoder": StageCode(2, (*_ENCODERS, "torchvision"), cached=False),
     "motion_tokens": StageCode(4, ("timm", "torch")),
     "trained": StageCode(4, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(2, cached=False),
-    "video": StageCode(5, (*_ENCODERS, *_PICTURES), reads_video=True),
-    "window": StageCode(6, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "video": StageCode(6, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "window": StageCode(7, (*_ENCODERS, *_PICTURES), reads_video=True),
 }
 """The cache's stages, ``encoder`` (remembered digests of an encoder's weights) and ``results`` (metrics and
 report of a run folder)."""

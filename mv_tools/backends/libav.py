@@ -81,7 +81,7 @@ class LibavBackend(Backend):
             pictures=self.pictures,
             options=_OPTIONS,
             every=True,
-            repeat_first=self.index.stream.codec in GIVE_LAST_ON_FLUSH,
+            repeat_entry=self.index.stream.codec in GIVE_LAST_ON_FLUSH,
         )
         chosen = set(indices)
         for index, frame, coded in reader.read(indices):

@@ -70,11 +70,14 @@ class Display:
         return max(1, round(width * self.upright_aspect)), height
 
     def picture(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        """Convert a decoded picture to what a player shows: uint8 [height, width, 3], RGB."""
+        """Convert a decoded picture to what a player shows: uint8 [height, width, 3], RGB.
+
+        On one thread: with several, samples at the seams of their slices vary from run to run.
+        """
         width, height = self.orientation.inverse.size(*self.size(frame.width, frame.height))
         if (width, height) != (frame.width, frame.height):  # before conversion, as in a transcoded copy
-            frame = frame.reformat(width, height, interpolation="BICUBIC")
-        coded = frame.to_ndarray(format="rgb24")
+            frame = frame.reformat(width, height, interpolation="BICUBIC", threads=1)
+        coded = frame.to_ndarray(format="rgb24", threads=1)
         return np.ascontiguousarray(self.orientation.picture(coded), np.uint8)
 
     def region(self, grid_shape: tuple[int, int], cropped: tuple[int, int], coded: tuple[int, int]) -> Region:

@@ -79,7 +79,7 @@ class EncodedDevice:
         if self._encoder is None:
             self._encoder = self._make_encoder(frame)
         width, height = self._encoder.width, self._encoder.height
-        picture = frame.reformat(width=width, height=height, format="yuv420p")
+        picture = frame.reformat(width=width, height=height, format="yuv420p", threads=1)
         picture.pts, picture.time_base = round(seconds / _TIME_BASE), _TIME_BASE
         picture.pict_type = 0  # the encoder's choice
         for packet in self._encoder.encode(picture):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from .index import PictureIndex
 from .scan import StreamScan
 from .times import ASSUMED_RATE, untimed
 
-__all__ = ["export_notes", "stream_notes"]
+__all__ = ["export_notes", "size_change", "stream_notes"]
 
 _MAX_PLACES = 5  # places that a note names
 
@@ -32,15 +33,24 @@ def export_notes(scan: StreamScan) -> list[str]:
     ]
 
 
-def _changing_size(scan: StreamScan) -> str | None:
-    """Parameter sets that change the coded size."""
+def size_change(scan: StreamScan) -> int | None:
+    """The first picture, in decoding order, whose coded size differs from those before; None if none does."""
     if not scan.columns:
         return None
-    sizes = np.stack([scan.columns["coded_width"], scan.columns["coded_height"]], axis=1)
-    changed = np.flatnonzero((sizes != sizes[0]).any(axis=1))
-    if not len(changed):
+    changed = np.flatnonzero((_sizes(scan) != _sizes(scan)[0]).any(axis=1))
+    return int(changed[0]) if len(changed) else None
+
+
+def _sizes(scan: StreamScan) -> npt.NDArray[np.int64]:
+    return np.stack([scan.columns["coded_width"], scan.columns["coded_height"]], axis=1)
+
+
+def _changing_size(scan: StreamScan) -> str | None:
+    """Parameter sets that change the coded size."""
+    first = size_change(scan)
+    if first is None:
         return None
-    (width, height), first = sizes[changed[0]].tolist(), int(changed[0])
+    width, height = _sizes(scan)[first].tolist()
     return f"the picture size changes at picture {first} (decoding order), to {width}x{height} coded samples"
 
 

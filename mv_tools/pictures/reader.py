@@ -67,8 +67,8 @@ class PictureReader:
         options: decoder options.
         every: return all pictures on the way as well, up to the last one that comes before the last requested
             one in decoding order; none is skipped.
-        repeat_first: decode the first packet again at the end of the file. libavcodec exports no vectors with
-            pictures that it gives out only when it is flushed.
+        repeat_entry: decode the packet of the last entry picture again at the end of the file. libavcodec
+            exports no vectors with pictures that it gives out only when it is flushed.
     """
 
     source: Source
@@ -76,7 +76,7 @@ class PictureReader:
     pictures: PictureIndex
     options: Mapping[str, str] = field(default_factory=dict)
     every: bool = False
-    repeat_first: bool = False
+    repeat_entry: bool = False
 
     def read(self, positions: Sequence[int]) -> Iterator[DecodedPicture]:
         """Decode pictures.
@@ -122,14 +122,15 @@ class _StretchDecoder:
         self._packets = reader.packets
         self._pictures = reader.pictures
         self._every = reader.every
-        self._repeat_first = reader.repeat_first
+        entries = reader.pictures.packet[reader.pictures.entry] if reader.repeat_entry else ()
+        self._entries = {0, *map(int, entries)} if reader.repeat_entry else set()
         self._context = stream.codec_context
         self._context.thread_count, self._context.thread_type = 1, "NONE"
         if reader.options:
             self._context.options = dict(reader.options)
         self._cursor = PacketCursor(reader.packets, container, stream)
         self._unused = True  # nothing was decoded yet
-        self._opening: bytes | None = None  # the first packet that was decoded, where it is repeated
+        self._repeated: bytes | None = None  # the packet to decode again
 
     def decode(
         self, stretch: Stretch, *, may_skip: bool = True
@@ -237,14 +238,14 @@ class _StretchDecoder:
                 return
             if number < first:
                 continue
-            if self._repeat_first and self._opening is None:
-                self._opening = bytes(packet)
+            if number in self._entries:
+                self._repeated = bytes(packet)
             yield number, packet
 
     def _closing(self) -> Iterator[tuple[int, Packet[VideoStream] | None]]:
         """What the decoder takes behind the last packet."""
-        if self._opening is not None:
-            yield _REPEATED, cast("Packet[VideoStream]", Packet(self._opening))
+        if self._repeated is not None:
+            yield _REPEATED, cast("Packet[VideoStream]", Packet(self._repeated))
         yield len(self._packets), None
 
     def _move_to(self, first: int) -> bool:

@@ -6,6 +6,7 @@ import io
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -234,3 +235,14 @@ def test_actor_crop_is_square_in_the_displayed_picture(
         np.median(read_motion_clip(path, spec).motion.astype(float), axis=(3, 4)) for path in (raw, prepared)
     )
     np.testing.assert_allclose(one, other, rtol=0.1, atol=0.5)
+
+
+@pytest.mark.parametrize("form", ["yuv422p10le", "yuv420p10le", "yuv420p"])
+def test_a_picture_is_the_same_each_time(form: str) -> None:
+    """Scaled by several threads, samples at the seams of their slices would vary."""
+    noise = np.random.default_rng(0).integers(0, 256, (576, 720, 3), np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format=form, threads=1)
+    display = Display(sample_aspect_ratio=Fraction(40, 33))
+    first = display.picture(frame)
+    assert first.shape == (576, 873, 3)
+    assert all((display.picture(frame) == first).all() for _ in range(20))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import mv_tools
-from mv_tools import MotionDecoder, MotionFrame, flow, inter_mask
+from mv_tools import MotionDecoder, MotionFrame, UnsupportedStream, flow, inter_mask
 from mv_tools.blocks import blocks_from_grid, grid_from_blocks
 
-from support.clips import annex_b
+from support.clips import annex_b, encode, panning
 from support.frames import motion_frame
 
 BACKENDS = mv_tools.available_backends()
@@ -269,3 +269,29 @@ def test_reordered_pictures_in_avi(shared: Path) -> None:
         assert_same(frame, full[i])
     pictures = mv_tools.read_rgb_at(path, [50, 6, -1])
     assert pictures.indices.tolist() == [50, 6, 163]
+
+
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+def test_the_last_picture_after_a_change_of_size(tmp_path: Path, codec: str) -> None:
+    """It is pushed out by a picture of its own sequence."""
+    suffix = {"mpeg1video": "m1v", "mpeg2video": "m2v"}[codec]
+    large = encode(tmp_path / f"large.{suffix}", panning(20, 176, 144), codec, g="6", bf="2")
+    small = encode(tmp_path / f"small.{suffix}", panning(20, 96, 80), codec, g="6", bf="2")
+    joined = tmp_path / f"joined.{suffix}"
+    joined.write_bytes(large.read_bytes() + small.read_bytes())
+    decoder = MotionDecoder(joined)
+    frames = list(decoder)
+    assert len(frames) == len(decoder)
+    assert [frames[i].grid_shape for i in (0, -1)] == [(36, 44), (20, 24)]
+    assert (frames[-1].mv == decoder[-1].mv).all()
+    assert frames[-1].mv.any()
+
+
+def test_mv_extractor_refuses_a_change_of_size(tmp_path: Path) -> None:
+    pytest.importorskip("mvextractor")
+    parts = [annex_b(encode(tmp_path / f"{w}.mp4", panning(8, w, 80))) for w in (96, 128)]
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert {frame.grid_shape for frame in MotionDecoder(joined)} == {(20, 24), (20, 32)}
+    with pytest.raises(UnsupportedStream, match="picture 8: the picture size has changed"):
+        list(MotionDecoder(joined, backend="mvextractor"))

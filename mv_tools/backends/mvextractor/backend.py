@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from ...blocks import BLOCK_COLUMNS
 from ...errors import BackendUnavailable, MalformedStream, MotionError, UnsupportedStream
 from ...motion import MotionFrame, PictType
+from ...pictures.notes import size_change
 from ...source import utf8_path
 from ..base import Backend
 from ..exported import ExportedPicture, Problem, require_vectors, with_assumed_distances, without_vectors
@@ -98,11 +100,20 @@ class MvExtractorBackend(Backend):
         codec, where = self.index.stream.codec, f"picture {index}"
         if self.pictures.corrupt[index]:
             return Problem(f"{where} is damaged", MalformedStream)
+        if self._resized is not None and self.pictures.packet[index] >= self._resized:
+            reason = "the picture size has changed, and mv-extractor does not tell that of a picture"
+            return Problem(f"{where}: {reason}; use backend='libav'", UnsupportedStream)
         pict_type = _PICT_TYPES.get(kind, "P")
         which = without_vectors(codec, pict_type, last=index == len(self) - 1 and not len(table))
         if not which:
             return None
         return Problem(f"{where}: mv-extractor gives no vectors of {which} of {codec!r}", UnsupportedStream)
+
+    @cached_property
+    def _resized(self) -> int | None:
+        """The first packet whose picture has another size than those before; None if there is none."""
+        change = size_change(self.scan)
+        return None if change is None else int(self.scan.columns["sample"][change])
 
     @contextmanager
     def _as_path(self) -> Iterator[Path]:

@@ -61,7 +61,8 @@ class Mpeg4Backend(Backend):
             raise OtherBackend(f"{name}: its packets do not tell where its pictures are", expected=False)
         reader = _native().Mpeg4Reader(self._headers)
         with PacketReader(self.source, self.scan) as packets:
-            reader.push(packets.read([0])[0])
+            for number in range(int(self.pictures.packet.min()) + 1):  # a recording may begin without headers
+                reader.push(packets.read([number])[number])
         try:
             reader.check()
         except _native().NativeError as error:
