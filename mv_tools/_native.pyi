@@ -419,6 +419,9 @@ class Mpeg4Reader:
     """Reads packets of MPEG-4 Part 2 in decoding order."""
 
     def __new__(cls, extradata: bytes) -> Mpeg4Reader: ...
+    @property
+    def low_delay(self) -> bool | None:
+        """Whether the stream has no B pictures; None where its headers do not tell, or change."""
     def check(self) -> None:
         """Check what the headers so far tell of the stream.
 
@@ -440,6 +443,9 @@ class Mpeg4Picture:
     @property
     def repeats(self) -> bool:
         """Whether it has no data of its own (vop_coded 0) and shows the picture before again."""
+    @property
+    def is_cut(self) -> bool:
+        """Whether it can't be read, as far as its header and size tell."""
     @property
     def time(self) -> int | None:
         """Its time in ticks from the start of the reading; None where its header can't be read."""

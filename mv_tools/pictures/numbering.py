@@ -38,9 +38,16 @@ def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
 
 
 def _number_from_packets(scan: StreamScan) -> PictureIndex | None:
-    """Number the pictures where a codec's rule finds exactly one in each packet."""
+    """Number the pictures where a codec's rule finds exactly one in each packet, or their order is known."""
     packets = scan.packets
-    if scan.entries is None or not scan.entries[0] or packets.corrupt.any():
+    if packets.corrupt.any():
+        return None
+    if scan.order is not None and packets.displayed.all():
+        numbers, keyframe = (np.array(values) for values in scan.order)
+        return picture_index(
+            packets, numbers, keyframe, needs_first_packet=_needs_first_packet(scan), packed=scan.packed
+        )
+    if scan.entries is None or not scan.entries[0]:
         return None
     packet = np.flatnonzero(packets.displayed).astype(np.int64)
     if not len(packet):

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-__all__ = ["PacketRule", "holds_pictures", "packet_rule"]
+__all__ = ["VOP_START_CODE", "PacketRule", "holds_pictures", "packet_rule"]
 
 PacketRule: TypeAlias = Callable[[bytes], "bool | None"]
 """For a packet that holds exactly one displayed picture: whether decoding can start at it, by the picture's
 own header. None for any other packet."""
 
 _MAX_NOT_CODED_VOP: Final = 16  # bytes: a VOP as short as this may have vop_coded 0
-_VOP_START_CODE: Final = b"\0\0\1\xb6"
+VOP_START_CODE: Final = b"\0\0\1\xb6"
+"""vop_start_code of MPEG-4 Part 2."""
 
 
 def packet_rule(codec: str) -> PacketRule | None:
@@ -28,7 +29,7 @@ def packet_rule(codec: str) -> PacketRule | None:
 
 def holds_pictures(codec: str, data: bytes) -> bool:
     """Whether a packet holds more than one picture, as encoders of AVI files pack them (MPEG-4 Part 2)."""
-    return codec == "mpeg4" and data.find(_VOP_START_CODE, data.find(_VOP_START_CODE) + 1) >= 0
+    return codec == "mpeg4" and data.find(VOP_START_CODE, data.find(VOP_START_CODE) + 1) >= 0
 
 
 def _mpeg4(data: bytes) -> bool | None:
@@ -37,8 +38,8 @@ def _mpeg4(data: bytes) -> bool | None:
     None for B-VOPs, which the decoder reorders by rules of its own, for packets with several VOPs, and
     for VOPs that may not be coded, which display nothing.
     """
-    start = data.find(_VOP_START_CODE)
-    if start < 0 or start + 4 >= len(data) or data.find(_VOP_START_CODE, start + 4) >= 0:
+    start = data.find(VOP_START_CODE)
+    if start < 0 or start + 4 >= len(data) or data.find(VOP_START_CODE, start + 4) >= 0:
         return None
     if len(data) - start <= _MAX_NOT_CODED_VOP:
         return None

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..display import Display
 from ..source import Source, open_video
 from .demux import DemuxedPackets
+from .mpeg4 import Mpeg4Order
 from .native_headers import (
     NATIVE_CODECS,
     Framing,
@@ -48,6 +49,8 @@ class StreamScan:
         cached: the packets themselves, for a small file of a codec that the native module parses.
         entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
             decoding can start at it.
+        order: (packet, whether an I picture) of each picture in the order of output, of MPEG-4 Part 2 where
+            headers leave no doubt.
         packed: packets that hold several pictures, which are decoded with later ones.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
@@ -62,6 +65,7 @@ class StreamScan:
     display: Display
     cached: list[bytes] | None = None
     entries: list[bool] | None = None
+    order: tuple[list[int], list[bool]] | None = None
     packed: tuple[int, ...] = ()
     unsupported: str | None = None
     malformed: str | None = None
@@ -95,6 +99,7 @@ class _PacketVisitor:
         self._codec = ""
         self._rule: PacketRule | None = None
         self.packed: list[int] = []
+        self.order: Mpeg4Order | None = None
         self._number = 0
         self.display = Display()
         self.extradata: bytes | None = None
@@ -108,7 +113,8 @@ class _PacketVisitor:
             self.headers = HeaderReader(codec, extradata)
         elif (rule := packet_rule(codec)) is not None:
             self._rule, self.entries = rule, []
-            self.cache = PacketCache() if native_available() else None
+            if native_available():
+                self.cache, self.order = PacketCache(), Mpeg4Order(extradata or b"")
 
     def visit(self, packets: Sequence[bytes]) -> None:
         if self.headers is not None:
@@ -120,6 +126,8 @@ class _PacketVisitor:
             if holds_pictures(self._codec, packet):
                 self.packed.append(self._number)
             self._number += 1
+            if self.order is not None:
+                self.order.push(packet)
             if self._rule is None or self.entries is None:
                 continue
             entry = self._rule(packet)
@@ -202,6 +210,7 @@ def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
         display=display,
         cached=None if visitor.cache is None else visitor.cache.packets,
         entries=visitor.entries,
+        order=None if visitor.order is None else visitor.order.output(),
         packed=tuple(visitor.packed),
         unfit=unfit,
     )

@@ -14,6 +14,10 @@ import pytest
 
 from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream, flow, probe, read_rgb_at
 from mv_tools._native import Mpeg4Reader, NativeError
+from mv_tools.pictures.index import PictureIndex
+from mv_tools.pictures.numbering import index_pictures, number_by_decoding
+from mv_tools.pictures.scan import scan_stream
+from mv_tools.source import Source
 
 from support.clips import encode, panning
 
@@ -259,6 +263,49 @@ def test_packed_pictures_have_their_own_vectors(plain_and_packed: tuple[Path, Pa
         chosen = MotionDecoder(path)[index]
         assert (chosen.mv == expected[index].mv).all()
         assert chosen.assumed_distance == expected[index].assumed_distance
+
+
+def numbered_as_decoded(path: Path) -> PictureIndex:
+    """The numbering of a file, which must be that of a full decode."""
+    source = Source.of(path)
+    scan = scan_stream(source)
+    found, decoded = index_pictures(source, scan), number_by_decoding(source, scan)
+    assert found.packet.tolist() == decoded.packet.tolist()
+    assert found.entry.tolist() == decoded.entry.tolist()
+    return found
+
+
+def test_packed_pictures_are_numbered_without_decoding(plain_and_packed: tuple[Path, Path]) -> None:
+    for path in plain_and_packed:
+        assert not numbered_as_decoded(path).decoded
+
+
+@pytest.mark.parametrize("bf", ["1", "2", "3"])
+@pytest.mark.parametrize("fault", ["a place is missing", "sequence headers", "short", "no marker", "lost"])
+def test_unusual_packing_is_numbered_as_decoded(tmp_path: Path, bf: str, fault: str) -> None:
+    plain = encode(tmp_path / "plain.avi", panning(36), "mpeg4", **{**WITH_B, "bf": bf})
+    headers, packets = coded(plain)
+    reader = Mpeg4Reader(headers)
+    kinds = [picture.pict_type for packet in packets for picture in reader.push(packet)]
+    unusual = list(packed(packets, kinds))
+    first = next(n for n, packet in enumerate(unusual) if n > 6 and packet == without_data(25))
+    if fault == "a place is missing":
+        del unusual[first]
+    elif fault == "sequence headers":
+        del unusual[first]
+        unusual[first] = b"\0\0\1\xb0\xf5" + unusual[first]
+    elif fault == "short":
+        unusual[first] = b"\x7f"
+    elif fault == "no marker":
+        unusual = [packet.replace(PACKED, b"") for packet in unusual]
+    else:
+        del unusual[first - 1]
+    path = muxed(plain, tmp_path / "unusual.avi", unusual)
+    found = numbered_as_decoded(path)
+    decoder = MotionDecoder(path, on_damage="skip")
+    for frame in decoder:  # each with the vectors of a picture of its own
+        assert frame.pict_type in "IPB"
+    assert len(decoder) == len(found)
 
 
 def test_packed_pictures_are_decoded_as_themselves(plain_and_packed: tuple[Path, Path]) -> None:

@@ -166,7 +166,7 @@ def test_fields_count_as_frames(shared: Path) -> None:
 
 
 def test_untimed_pictures_of_other_codecs_are_counted_once(tmp_path: Path) -> None:
-    avi = encode(tmp_path / "b.avi", panning(20), "mpeg4", g="12", bf="2")
+    avi = encode(tmp_path / "b.avi", panning(20), "mpeg2video", g="12", bf="2")
     assert RgbDecoder(avi).pictures.decoded
     decoder = MotionDecoder(avi)
     assert len(RgbDecoder(decoder)) == len(RgbDecoder(avi)) == len(decode(avi))

@@ -7,7 +7,6 @@ supported, is left to the next backend.
 from __future__ import annotations
 
 import importlib
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -20,6 +19,7 @@ import numpy as np
 from ...display import SQUARE
 from ...errors import MalformedStream, UnsupportedStream
 from ...motion import MotionFrame
+from ...pictures.mpeg4 import Mpeg4Packets
 from ...pictures.native_headers import native_problem
 from ...pictures.reader import Stretch, stretches
 from ..base import Backend, OtherBackend
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from ..._native import Mpeg4Picture
 
 __all__ = ["Mpeg4Backend"]
-
-_PACKED: Final = re.compile(rb"\x00\x00\x01\xb2DivX\d+(?:Build|b)\d+p")
-"""User data of encoders that pack pictures."""
 
 _TIMED_PACKETS: Final = 64  # whose times show the usual interval between pictures
 _ROUNDED: Final = 0.1
@@ -92,7 +89,7 @@ class Mpeg4Backend(Backend):
         # Where pictures are packed, what a packet holds is decoded with a later one.
         first = 0 if pictures.packed else pictures.first_packet(stretch.entry)
         last = int(pictures.packet[stretch.positions].max())
-        packets = _Packets(self._headers)
+        packets = Mpeg4Packets(self._headers)
         waiting: dict[int, Mpeg4Picture | None] = {}
         held: Mpeg4Picture | None = None  # an I or P picture that has no number of its own
         for number in range(first, last + 1):
@@ -164,27 +161,3 @@ def _intervals(count: float) -> float:
 def _native() -> ModuleType:
     """The native module, which need not be there."""
     return importlib.import_module("mv_tools._native")
-
-
-class _Packets:
-    """Finds the picture that libavcodec decodes with each packet.
-
-    A packet may hold two pictures where pictures are packed. libavcodec decodes the second with the next
-    packet, whose own picture waits in turn until a packet without one. Elsewhere it decodes the first picture
-    of a packet. At the end of a stream it repeats a picture where the last packet asks for it.
-    """
-
-    def __init__(self, headers: bytes) -> None:
-        self._reader = _native().Mpeg4Reader(headers)
-        self._packed = _PACKED.search(headers) is not None
-        self._waiting: list[Mpeg4Picture] = []
-
-    def push(self, packet: bytes) -> Mpeg4Picture | None:
-        """The picture that is decoded with the next packet."""
-        self._packed = self._packed or _PACKED.search(packet) is not None
-        found = self._reader.push(packet, fills_a_place=bool(self._waiting))
-        coded = [picture for picture in found if not picture.repeats]
-        ready, self._waiting = (self._waiting, coded) if self._waiting else (coded, coded[1:])
-        if not self._packed:
-            self._waiting = []
-        return next(iter(ready or found), None)

@@ -65,6 +65,8 @@ pub(crate) struct Layer {
     pub(crate) height: u32,
     /// vop_time_increment_resolution
     pub(crate) resolution: u32,
+    /// low_delay, where vol_control_parameters tell it.
+    pub(crate) low_delay: Option<bool>,
     pub(crate) quarter_sample: bool,
     pub(crate) quant_bits: u32,
     pub(crate) resync_markers: bool,
@@ -87,8 +89,10 @@ impl Layer {
         if r.get(4) == 15 {
             r.skip(16); // par_width, par_height
         }
+        let mut low_delay = None;
         if r.get(1) == 1 {
-            r.skip(2 + 1); // chroma_format, low_delay
+            r.skip(2); // chroma_format
+            low_delay = Some(r.get(1) == 1);
             if r.get(1) == 1 {
                 r.skip(79); // vbv_parameters
             }
@@ -159,6 +163,7 @@ impl Layer {
             width,
             height,
             resolution,
+            low_delay,
             quarter_sample,
             quant_bits,
             resync_markers,

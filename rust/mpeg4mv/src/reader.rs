@@ -13,10 +13,16 @@ use crate::predicted;
 #[derive(Debug, Default)]
 pub struct Reader {
     layer: Option<Result<Arc<Layer>>>,
+    /// Different layers so far.
+    layers: usize,
     /// Seconds that times of I and P pictures, and those of B pictures, count from.
     base: [i64; 2],
     /// The last two I or P pictures: the one shown after and the one shown before B pictures that follow.
     anchors: [Option<Arc<Anchor>>; 2],
+    /// When each of them is last shown: later than its own time where pictures without data repeat it.
+    ends: [i64; 2],
+    /// Whether a picture without data has repeated the last one: B pictures in between have come by then.
+    is_repeated: bool,
 }
 
 /// An I or P picture.
@@ -51,7 +57,7 @@ enum Source {
     Between {
         coded: Coded,
         time: i64,
-        distances: Result<Distances>,
+        distances: Result<(Distances, Apart)>,
         after: Option<Arc<Anchor>>,
     },
     /// vop_coded 0: the picture before is shown again.
@@ -61,6 +67,9 @@ enum Source {
     },
     Unreadable(Error),
 }
+
+/// Ticks since the picture before, and until the one after.
+type Apart = (i64, i64);
 
 impl Reader {
     /// Starts a stream; `extradata` holds the headers that the container keeps.
@@ -79,6 +88,14 @@ impl Reader {
         match self.layer()?.refusal() {
             Some(refusal) => Err(refusal),
             None => Ok(()),
+        }
+    }
+
+    /// low_delay of the stream: whether it has no B pictures; None where its headers do not tell, or change.
+    pub fn low_delay(&self) -> Option<bool> {
+        match &self.layer {
+            Some(Ok(layer)) if self.layers == 1 => layer.low_delay,
+            _ => None,
         }
     }
 
@@ -104,6 +121,7 @@ impl Reader {
         if self.layer.as_ref() != Some(&layer) {
             self.anchors = [None, None];
             self.layer = Some(layer);
+            self.layers += 1;
         }
     }
 
@@ -113,11 +131,16 @@ impl Reader {
             .and_then(|layer| Ok((Plane::read(data, &layer)?, layer)));
         match read {
             Ok((plane, layer)) if !plane.coded => {
-                if plane.kind != Kind::B && !fills_a_place {
+                let goes_on = plane.kind != Kind::B && !fills_a_place;
+                if goes_on {
                     self.advance(plane.seconds);
                 }
                 let base = self.base[usize::from(plane.kind == Kind::B)];
                 let time = base * i64::from(layer.resolution) + plane.increment;
+                if goes_on {
+                    self.ends[0] = time;
+                    self.is_repeated = true;
+                }
                 Picture {
                     kind: Kind::P,
                     source: Source::Repeated { layer, time },
@@ -185,22 +208,27 @@ impl Reader {
             field: OnceLock::new(),
         });
         self.anchors = [Some(Arc::clone(&anchor)), self.anchors[0].take()];
+        self.ends = [time, self.ends[0]];
+        self.is_repeated = false;
         Picture {
             kind,
             source: Source::Anchor(anchor),
         }
     }
 
-    fn distances(&self, time: i64) -> Result<Distances> {
+    /// Of a B picture. Its vectors are scaled by the times from a picture without data on, which is a reference too
+    /// (7.6.9.5).
+    fn distances(&self, time: i64) -> Result<(Distances, Apart)> {
         let [Some(after), Some(before)] = &self.anchors else {
             return Err(Error::lost_reference("a B picture"));
         };
         let distances = Distances {
-            past: time - before.time,
-            both: after.time - before.time,
+            past: time - self.ends[1],
+            both: after.time - self.ends[1],
         };
-        if 0 < distances.past && distances.past < distances.both {
-            return Ok(distances);
+        let is_between = 0 < distances.past && distances.past < distances.both;
+        if is_between && !self.is_repeated {
+            return Ok((distances, (time - before.time, after.time - time)));
         }
         Err(Error::malformed("vop_time_increment"))
     }
@@ -234,6 +262,19 @@ impl Picture {
         matches!(self.source, Source::Repeated { .. })
     }
 
+    /// Whether it can't be read: its header is damaged, or an I or P picture has less than a bit for each macroblock.
+    pub fn is_cut(&self) -> bool {
+        match &self.source {
+            Source::Anchor(anchor) => {
+                let Coded { layer, plane, data } = &anchor.coded;
+                let (columns, rows) = layer.macroblocks();
+                8 * data.len() < plane.size + columns * rows
+            }
+            Source::Unreadable(_) => true,
+            Source::Between { .. } | Source::Repeated { .. } => false,
+        }
+    }
+
     /// vop_time_increment in ticks of the layer, counted from the start of the reading.
     pub fn time(&self) -> Option<i64> {
         match &self.source {
@@ -248,10 +289,7 @@ impl Picture {
     pub fn distances(&self) -> Option<(i64, i64)> {
         match &self.source {
             Source::Anchor(anchor) => Some((anchor.past.filter(|&past| past > 0)?, 0)),
-            Source::Between { distances, .. } => {
-                let Distances { past, both } = distances.as_ref().ok()?;
-                Some((*past, both - past))
-            }
+            Source::Between { distances, .. } => distances.as_ref().ok().map(|(_, apart)| *apart),
             Source::Repeated { .. } | Source::Unreadable(_) => None,
         }
     }
@@ -287,7 +325,8 @@ impl Picture {
                     .as_ref()
                     .map(|after| after.field().as_ref().map_err(Clone::clone));
                 let after = after.transpose()?.and_then(Option::as_deref);
-                let field = bidirectional::read(data, layer, *plane, after, distances.clone()?)?;
+                let (distances, _) = distances.clone()?;
+                let field = bidirectional::read(data, layer, *plane, after, distances)?;
                 Ok(Some(field.into()))
             }
             Source::Repeated { layer, .. } => Ok(Some(Field::still(layer.macroblocks()).into())),

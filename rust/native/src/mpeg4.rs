@@ -26,6 +26,12 @@ impl Mpeg4Reader {
         self.inner.check().map_err(to_python)
     }
 
+    /// Whether the stream has no B pictures; None where its headers do not tell, or change.
+    #[getter]
+    fn low_delay(&self) -> Option<bool> {
+        self.inner.low_delay()
+    }
+
     /// The pictures of the next packet.
     #[pyo3(signature = (packet, *, fills_a_place = false))]
     fn push(&mut self, py: Python<'_>, packet: &[u8], fills_a_place: bool) -> Vec<Mpeg4Picture> {
@@ -63,6 +69,12 @@ impl Mpeg4Picture {
     #[getter]
     fn repeats(&self) -> bool {
         self.inner.repeats()
+    }
+
+    /// Whether it can't be read, as far as its header and size tell.
+    #[getter]
+    fn is_cut(&self) -> bool {
+        self.inner.is_cut()
     }
 
     /// Its time in ticks; None where its header can't be read.
