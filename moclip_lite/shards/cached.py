@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,13 +60,36 @@ class ShardedCache(FeatureCache):
             CheckpointError: a shard is damaged.
         """
         position = self._positions.get((stage, key))
-        if position is None:
-            return super().get(stage, key)
+        return super().get(stage, key) if position is None else self._packed(stage, key, position)[1]
+
+    def read_raw(self, stage: str, key: str) -> bytes | None:
+        """The file of an entry, which is checked.
+
+        Raises:
+            CheckpointError: a shard is damaged.
+        """
+        position = self._positions.get((stage, key))
+        return super().read_raw(stage, key) if position is None else self._packed(stage, key, position)[0]
+
+    def fetch(self, stage: str, keys: Iterable[str]) -> None:
+        """Copy the entries that lie neither in the shards nor in the local folder from the cache's URL.
+
+        Raises:
+            CacheUnavailable: the URL can't be read, or the folder can't be written.
+        """
+        super().fetch(stage, (key for key in keys if (stage, key) not in self._positions))
+
+    def _packed(self, stage: str, key: str, position: int) -> tuple[bytes, Arrays]:
+        """The file of an entry in the shards, and its arrays.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
         data = self._neighbours(stage, position)[position % _NEIGHBOURS]
         try:
             if data is None:
                 raise CheckpointError("it is missing")
-            return self.read_bytes(data, key)
+            return data, self.read_bytes(data, key)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{self._reader.shown}: the {stage} of clip {position} is damaged ({error})"
