@@ -28,7 +28,7 @@ from .encodings import read_encodings
 from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile
 from .fingerprint import run_fingerprint
-from .folds import file_settings, keeps_division
+from .folds import file_settings, keeps_division, split_numbers
 from .inputs import Inputs
 from .packed import PackedEncoder, PackedExtractor
 
@@ -165,11 +165,14 @@ class Session:
 
     @cached_property
     def saved_experiment(self) -> Experiment:
-        """The configuration as a run folder keeps it: absolute paths, the division of a file of features."""
+        """The configuration as a run folder keeps it: absolute paths, the division of features or shards."""
         saved = with_absolute_paths(self.experiment)
-        if self.feature_file is None:
+        if self.feature_file is not None:
+            division = file_settings(self.feature_file)
+        elif self.inputs.packed is not None and (splits := split_numbers(self.dataset.official)):
+            division = {"splits": splits}
+        else:
             return saved
-        division = file_settings(self.feature_file)
         return saved.model_copy(update={"data": saved.data.model_copy(update=division)})
 
     @cached_property

@@ -23,7 +23,7 @@ from .feature_storage import REFITTED
 from .features import FoldFeatures
 from .fit_notes import fit_notes
 from .fold import FoldPass
-from .idle_settings import idle_settings
+from .idle_settings import idle_settings, idle_splits
 from .session import Session
 from .training import TrainedModels
 
@@ -40,7 +40,7 @@ def train_folds(session: Session) -> Metrics:
     Raises:
         MoclipError: the input can't be used; what was finished is kept.
     """
-    idle = idle_settings(session.experiment)
+    idle = idle_settings(session.experiment) + idle_splits(session.experiment, session.folds)
     for sentence in idle:
         session.reporter.warn(sentence)
     leads, run, extraction = share().leads, session.run_folder, session.extraction

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from moclip_lite.appearance.encoder import LazyEncoder
+from moclip_lite.datasets import Clip, VideoDataset
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
@@ -236,6 +238,22 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
     for name, value in (("segments", 5), ("stride", 2), ("normalize_distance", "false")):
         other = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", f"motion.{name}={value}")
         assert_refused(other, f"was packed with motion.{name}=", "pack again")
+
+
+@pytest.mark.parametrize(
+    ("asked", "splits"), [((), (1, 2)), (("data.splits=[2]",), (2,)), (("data.splits=[1,2]",), (1, 2))]
+)
+def test_runs_on_shards_take_the_official_splits_that_are_named(
+    tmp_path: Path, asked: tuple[str, ...], splits: tuple[int, ...]
+) -> None:
+    """By default all that were packed; the run folder says which."""
+    clips = tuple(Clip(tmp_path / f"{n}.mp4", f"{n}.mp4", "ab"[n % 2]) for n in range(4))
+    parts = (frozenset({"0.mp4", "1.mp4"}), frozenset({"2.mp4", "3.mp4"}))
+    dataset = VideoDataset(tmp_path, clips, ("a", "b"), {"split1": parts, "split2": parts[::-1]})
+    session = session_on(tmp_path, tmp_path / "run", *asked)
+    session.inputs.__dict__ |= {"feature_file": None, "packed": SimpleNamespace(dataset=dataset)}
+    assert list(session.dataset.official) == [f"split{number}" for number in splits]
+    assert session.saved_experiment.data.splits == splits
 
 
 def test_features_are_not_packed_as_clips(packed: Path, tmp_path: Path) -> None:
