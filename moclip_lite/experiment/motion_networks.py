@@ -22,6 +22,7 @@ from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
 from ..results.trained_on import clips_seen
+from ..shards.cached import NEIGHBOURS
 from ..storage.digest import digest_bytes
 from ..storage.files import read_description
 from ..streams import Stream
@@ -179,6 +180,7 @@ class MotionNetworks:
             loaders=experiment.run.loaders,
             positions=positions,
             buffer=buffer,
+            neighbours=NEIGHBOURS,
         )
 
 

@@ -13,10 +13,11 @@ from ..errors import CheckpointError
 from ..storage.cache import Arrays, FeatureCache
 from .read import ShardReader
 
-__all__ = ["ShardedCache", "clips_in_memory", "entry_columns"]
+__all__ = ["NEIGHBOURS", "ShardedCache", "clips_in_memory", "entry_columns"]
 
 _HELD: Final = 512 << 20  # bytes of entries in memory
-_NEIGHBOURS: Final = 64  # entries that are read together
+NEIGHBOURS: Final = 64
+"""Entries that are read together."""
 
 
 def entry_columns(stage: str) -> tuple[str, str]:
@@ -85,7 +86,7 @@ class ShardedCache(FeatureCache):
         Raises:
             CheckpointError: it is damaged.
         """
-        data = self._neighbours(stage, position)[position % _NEIGHBOURS]
+        data = self._neighbours(stage, position)[position % NEIGHBOURS]
         try:
             if data is None:
                 raise CheckpointError("it is missing")
@@ -96,12 +97,12 @@ class ShardedCache(FeatureCache):
             ) from error
 
     def _neighbours(self, stage: str, position: int) -> list[bytes | None]:
-        place = stage, position // _NEIGHBOURS
+        place = stage, position // NEIGHBOURS
         if place in self._held:
             self._held.move_to_end(place)
             return self._held[place]
-        first = place[1] * _NEIGHBOURS
-        rows = np.arange(first, min(first + _NEIGHBOURS, self._reader.index.rows))
+        first = place[1] * NEIGHBOURS
+        rows = np.arange(first, min(first + NEIGHBOURS, self._reader.index.rows))
         entries = [data for _, data in self._reader.blobs(entry_columns(stage)[1], rows)]
         self._held[place] = entries
         self._bytes += _size(entries)
@@ -112,7 +113,7 @@ class ShardedCache(FeatureCache):
 
 def clips_in_memory(reader: ShardReader) -> int:
     """Clips whose entries a :class:`ShardedCache` holds in memory, by their mean size."""
-    return max(_NEIGHBOURS, _HELD * reader.index.rows // max(1, reader.index.size))
+    return max(NEIGHBOURS, _HELD * reader.index.rows // max(1, reader.index.size))
 
 
 def _size(entries: list[bytes | None]) -> int:

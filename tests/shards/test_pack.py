@@ -285,11 +285,8 @@ def test_another_machine_repairs_shards(
     assert_ok(moclip("pack", tmp_path / "shards", "--verify"))
 
 
-def test_a_buffer_that_decides_the_order_is_another_training(
-    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_buffer_that_decides_the_order_is_another_training(trained: TrainedRun, tmp_path: Path) -> None:
     """Each of two trainings on one cache gives what it gives on an empty one."""
-    monkeypatch.setattr("moclip_lite.training.batches.CHUNK", 2)
     shards = tmp_path / "shards"
     assert_ok(moclip("pack", *trained.words()[1:], "--out", shards, "--shard-clips", 7))
 
