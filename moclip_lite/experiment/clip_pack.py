@@ -13,6 +13,7 @@ from ..errors import CheckpointError, ConfigError, DataError
 from ..shards.cached import entry_columns
 from ..shards.index import ShardIndex, content_digest
 from ..shards.write import Block, ShardPlan, write_shards
+from .output_place import refuse_among_classes
 from .packed import CLIP_SETTINGS, KIND, plain
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) ->
 
     Raises:
         DataError: none of the clips can be read.
-        ConfigError: the folder holds something else, or the data set is features or has some of one's own.
+        ConfigError: the folder holds something else or lies among the class folders, or the data set is
+            features or has some of one's own.
         MoclipError: the disk is full; finished shards are kept.
     """
     if session.inputs.own_appearance is not None or session.experiment.data.train_recipes:
@@ -44,6 +46,7 @@ def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) ->
             f"{spelled(session.feature_file.dataset.root)} holds features, not clips; a file of them is "
             "packed with `moclip pack FILE.safetensors`, and a folder of shards of them is copied as it is"
         )
+    refuse_among_classes(session.experiment.data, folder, "--out")
     clips = session.dataset.clips
     extraction = session.extract(clips)
     reports = {r.stage: r for r in (extraction.motion, extraction.appearance) if r.keys}

@@ -13,6 +13,7 @@ from ..extras import TRAINING
 from ..parallel.ranks import agree, share
 from ..results.metrics import Metrics
 from .fingerprint import changed_settings
+from .output_place import refuse_among_classes
 from .session import Session
 
 __all__ = ["run_experiment"]
@@ -29,6 +30,7 @@ def run_experiment(session: Session) -> Metrics:
         MissingPackage: a package that training needs is not installed.
         MoclipError: the input can't be used; what was finished is kept.
     """
+    refuse_among_classes(session.experiment.data, session.experiment.run.dir, "--run-dir")
     if session.experiment.run.device not in ("auto", "cpu"):
         _ = session.device  # refuse one that is not there before hours of reading
     run = session.run_folder

@@ -30,6 +30,7 @@ from .feature_file import FeatureFile
 from .fingerprint import run_fingerprint
 from .folds import file_settings, keeps_division, split_numbers
 from .inputs import Inputs
+from .output_place import refuse_among_classes
 from .packed import PackedEncoder, PackedExtractor
 
 if TYPE_CHECKING:
@@ -98,8 +99,14 @@ class Session:
 
     @cached_property
     def cache(self) -> FeatureCache:
-        """What was read of the clips; of shards, these in front of the cache folder."""
+        """What was read of the clips; of shards, these in front of the cache folder.
+
+        Raises:
+            ConfigError: the folder lies among the class folders.
+        """
         folder, packed = self.experiment.cache.dir, self.inputs.packed
+        if folder is not None:
+            refuse_among_classes(self.experiment.data, folder, "--cache")
         return FeatureCache(folder) if packed is None else packed.cache(folder)
 
     @cached_property
@@ -229,6 +236,7 @@ class Session:
     def count_seconds(self) -> None:
         """Add the time of extraction to that of the run which the configuration names, if it names one."""
         if "dir" in self.experiment.run.model_fields_set:
+            refuse_among_classes(self.experiment.data, self.experiment.run.dir, "--set run.dir=DIR")
             self.extractor.ledger = RunFolder(self.experiment.run.dir).ledger
 
     @cached_property
