@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
 from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
+from ..results.fitted_for import digests_of_weights
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores, sum_seconds
 from ..results.held_out import HeldOut, write_held_out
@@ -174,14 +176,17 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
 
 def _write_calibration(features: FoldFeatures, result: FoldResult, folder: FoldFolder) -> None:
     """Write what validation clips say about the answers, and the scores of the head that answers."""
-    calibrate(features, result).write(folder.timeline)
+    calibration = calibrate(features, result)
+    weights = digests_of_weights(folder, calibration.streams)
+    replace(calibration, weights=weights).write(folder.timeline)
     heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
     if heads:
         tests = result.validation[heads[0]]
         write_held_out(folder.held_out, HeldOut([clip.name for clip in tests.clips], tests.scores))
     cascade = calibrate_cascade(result)
     if cascade is not None:
-        cascade.write(folder.cascade)
+        weights = digests_of_weights(folder, (Stream.MOTION, Stream.FUSION))
+        replace(cascade, weights=weights).write(folder.cascade)
         features.session.reporter.say(cascade.words)
 
 
