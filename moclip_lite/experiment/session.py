@@ -14,7 +14,7 @@ from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import Prompts, read_prompts
 from ..errors import ConfigError
-from ..motion.mirrors import Mirrored, mirrored_classes
+from ..motion.mirrors import MeanMotion
 from ..motion.store import MotionStore
 from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
@@ -22,6 +22,7 @@ from ..results.run_folder import RunFolder
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
+from .directions import Directions, mirrors_clips
 from .division import check_folds, divide_by_seeds, refuse_missing_text, refuse_pooling, trains, words_of
 from .encoder import ExperimentEncoder
 from .encodings import read_encodings
@@ -183,37 +184,29 @@ class Session:
         return saved.model_copy(update={"data": saved.data.model_copy(update=division)})
 
     @cached_property
-    def mirrored(self) -> Mirrored | None:
-        """Classes that flips would make one, by their names or on validation clips of the first fold.
-
-        None where there are none, where nothing is flipped,
-        or where ``motion.mirrors=ignore`` leaves flips on.
-        """
-        experiment, fold = self.experiment, self.folds[0]
-        motion, streams = experiment.motion, set(experiment.run.streams)
-        flips = motion.flip > 0 or experiment.test.flips > 1
-        if motion.mirrors == "ignore" or not flips or not streams & {"motion", "fusion"} or self.feature_file:
-            return None
-        store = MotionStore(self.cache, self.extraction.motion.keys, motion)
-        mirrored = mirrored_classes(self.labels, store, fold.train, fold.val)
-        return mirrored if mirrored.pairs else None
+    def directions(self) -> Directions:
+        """The folds whose clips are not mirrored, where that differs between folds."""
+        return Directions()
 
     def keep_directions(self) -> list[str]:
-        """Mirror no clip from now on, in training or testing, where that would make two classes one.
+        """Mirror no clip from now on, in training or testing, of folds where that would make two classes one.
 
         The run folder keeps the changed settings too.
 
         Returns:
             Notes for the report.
         """
-        if self.mirrored is None:
+        if not mirrors_clips(self.experiment) or self.feature_file is not None:
             return []
-        _ = self.fingerprint  # of the run as it was asked for
-        self.saved_experiment = self.saved_experiment.without_flips()
-        self.experiment = self.experiment.without_flips()
-        note = f"flips are off: {self.mirrored.words}; motion.mirrors=ignore leaves them on"
-        self.reporter.say(note)
-        return [note]
+        motion = MeanMotion(MotionStore(self.cache, self.extraction.motion.keys, self.experiment.motion))
+        self.directions = Directions.found(self.labels, self.folds, motion)
+        if len(self.directions.folds) == len(self.folds):
+            _ = self.fingerprint  # of the run as it was asked for
+            self.saved_experiment = self.saved_experiment.without_flips()
+            self.experiment = self.experiment.without_flips()
+        for note in self.directions.notes:
+            self.reporter.say(note)
+        return list(self.directions.notes)
 
     @cached_property
     def encoder(self) -> ExperimentEncoder:

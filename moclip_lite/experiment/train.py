@@ -164,7 +164,8 @@ def _of_file(file: FeatureFile, requested: set[Stream], note: _Note) -> set[Stre
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
     """Write what belongs to the weights of a fold: settings, labels, clips, and sources of features."""
     session, file = features.session, features.session.feature_file
-    folder.describe(session.saved_experiment.to_yaml(), session.labels)
+    saved = session.directions.of(session.saved_experiment, features.fold.name)
+    folder.describe(saved.to_yaml(), session.labels)
     write_division(folder.division, features.fold, session.dataset.place, session.content_digests)
     if any(stream.sees_pictures and stream.sources for stream in streams):
         write_json(folder.encoder, session.encoder_identity)
