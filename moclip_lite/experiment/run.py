@@ -30,9 +30,9 @@ def run_experiment(session: Session) -> Metrics:
         MissingPackage: a package that training needs is not installed.
         MoclipError: the input can't be used; what was finished is kept.
     """
-    refuse_among_classes(session.experiment.data, session.experiment.run.dir, "--run-dir")
     if session.experiment.run.device not in ("auto", "cpu"):
         _ = session.device  # refuse one that is not there before hours of reading
+    refuse_among_classes(session.experiment.data, session.experiment.run.dir, "--run-dir")
     run = session.run_folder
     with run.locked(session.reporter.say) if share().leads else nullcontext():
         session.extractor.ledger = run.ledger
