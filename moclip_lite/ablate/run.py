@@ -23,6 +23,7 @@ from ..datasets.clip_errors import sentence_of
 from ..errors import CheckpointError, MoclipError, report_bug
 from ..experiment.config import Experiment, with_absolute_paths
 from ..experiment.idle_settings import idle_settings
+from ..experiment.output_place import refuse_among_classes
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
@@ -77,9 +78,12 @@ def run_ablation(
         workers: processes, each with its share of the cores, 0 for one per core; or who else runs the cells.
 
     Raises:
+        ConfigError: the folder lies among the class folders.
         MoclipError: another grid is at work in the folder, no cell could be run, or a process died;
             finished cells are kept.
     """
+    for run in ablation.runs(out):
+        refuse_among_classes(run.experiment.data, out, "--out")
     with held_folder(out, reporter.say):
         return _run_in_folder(ablation, out, reporter, runner_of(workers))
 

@@ -152,6 +152,7 @@ def extract_features(
     Example: moclip extract features runs/fusion_ours --out features.safetensors
     """
     from ..experiment.feature_export import export_features
+    from ..experiment.output_place import refuse_among_classes
     from ..results.run_folder import RunFolder
     from ..storage.files import check_output
 
@@ -162,5 +163,7 @@ def extract_features(
     RunFolder(run).require()
     session = session_of(experiment_of(run, sets, named_settings(root=root, cache=cache)), quiet)
     refuse_overwriting_settings(out, session.experiment)
+    if not out.parent.exists():  # a file in a folder that is there makes no class
+        refuse_among_classes(session.experiment.data, out.parent, "--out")
     count = export_features(session, run, out, fold)
     session.reporter.say(f"{out}: features of {count} clips, {size_in_words(out.stat().st_size)}")

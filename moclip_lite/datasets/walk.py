@@ -17,6 +17,7 @@ __all__ = [
     "find_videos",
     "is_file",
     "is_hidden",
+    "lies_within",
     "merge_listings",
     "subfolders",
     "video_files",
@@ -90,6 +91,12 @@ def _ranked(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
 def is_hidden(name: str) -> bool:
     """Whether files and folders of this name are ignored: ``.x``, ``._x.mp4``, ``__MACOSX`` and so on."""
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def lies_within(root: Path, folder: Path) -> bool:
+    """Whether a folder, there or not, is searched with `root`: it is that or below it, and not hidden."""
+    place, above = folder.resolve(), root.resolve()
+    return place.is_relative_to(above) and not any(map(is_hidden, place.relative_to(above).parts))
 
 
 def is_file(path: Path) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mv_tools.urls import spelled
+
 from ..datasets.extraction import ExtractReport
 from ..errors import CheckpointError, ConfigError, DataError
 from ..shards.cached import entry_columns
 from ..shards.index import ShardIndex, content_digest
 from ..shards.write import Block, ShardPlan, write_shards
+from .output_place import refuse_among_classes
 from .packed import CLIP_SETTINGS, KIND, plain
 
 if TYPE_CHECKING:
@@ -32,11 +35,18 @@ def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) ->
 
     Raises:
         DataError: none of the clips can be read.
-        ConfigError: the folder holds something else, or appearance features of one's own.
+        ConfigError: the folder holds something else or lies among the class folders, or the data set is
+            features or has some of one's own.
         MoclipError: the disk is full; finished shards are kept.
     """
     if session.inputs.own_appearance is not None or session.experiment.data.train_recipes:
         raise ConfigError("data.appearance and data.train_recipes can't be packed; leave them out")
+    if session.feature_file is not None:
+        raise ConfigError(
+            f"{spelled(session.feature_file.dataset.root)} holds features, not clips; a file of them is "
+            "packed with `moclip pack FILE.safetensors`, and a folder of shards of them is copied as it is"
+        )
+    refuse_among_classes(session.experiment.data, folder, "--out")
     clips = session.dataset.clips
     extraction = session.extract(clips)
     reports = {r.stage: r for r in (extraction.motion, extraction.appearance) if r.keys}
@@ -78,9 +88,10 @@ def _names(reports: Mapping[str, ExtractReport]) -> list[str]:
 def _plan(
     session: Session, rows: list[list[Any]], reports: Mapping[str, ExtractReport], shard_rows: int
 ) -> ShardPlan:
-    dataset, clip = session.dataset, session.experiment.clip
+    dataset = session.dataset
     number = {c.name: i for i, c in enumerate(dataset.clips)}
     notes = [[note.name, note.note] for r in reports.values() for note in r.notes]
+    measured: dict[str, Any] = {}
     description: dict[str, Any] = {
         "labels": list(dataset.labels),
         "splits": {
@@ -94,14 +105,7 @@ def _plan(
         "encoder": None,
     }
     if "clip" in reports:
-        facts = session.encoder.lazy
-        description["encoder"] = {
-            "settings": {name: plain(getattr(clip, name)) for name in CLIP_SETTINGS},
-            "run": {"seed": session.experiment.run.seed} if clip.random else {},
-            "facts": {"digest": facts.digest, "cost": facts.cost, "random": facts.random},
-            "classes": session.class_vectors.tolist() if session.inputs.has_text else None,
-            "sentences": session.prompts.check(dataset.labels).all_sentences(dataset.labels),
-        }
+        description["encoder"], measured = _encoder_facts(session)
     kinds = dict.fromkeys(_names(reports), "string") | {entry_columns(s)[1]: "binary" for s in reports}
     return ShardPlan(
         kind=KIND,
@@ -110,9 +114,27 @@ def _plan(
         columns={},
         labels=kinds,
         description=description,
+        measured=measured,
         shard_rows=shard_rows,
         row_group=_ROW_GROUP,
     )
+
+
+def _encoder_facts(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what decides the appearance features, what does not): of shards that are packed again, theirs."""
+    packed = session.inputs.packed
+    facts, clip = session.encoder.lazy, session.experiment.clip
+    known = {} if packed is None else packed.encoder["settings"]
+    settings = {name: plain(getattr(clip, name)) for name in CLIP_SETTINGS} | known
+    pretrained = settings.pop("pretrained")  # a file lies elsewhere on another machine; the digest decides
+    described = {
+        "settings": settings,
+        "run": {"seed": session.experiment.run.seed} if clip.random else {},
+        "facts": {"digest": facts.digest, "random": facts.random},
+        "classes": session.class_vectors.tolist() if session.inputs.has_text else None,
+        "sentences": session.prompts.check(session.labels).all_sentences(session.labels),
+    }
+    return described, {"encoder": {"pretrained": pretrained, "cost": facts.cost}}
 
 
 def _entry(session: Session, stage: str, key: str | None) -> bytes | None:
@@ -123,9 +145,10 @@ def _entry(session: Session, stage: str, key: str | None) -> bytes | None:
     """
     if key is None:
         return None
-    if session.cache.get(stage, key) is None:
+    data = session.cache.read_raw(stage, key)
+    if data is None:
         raise CheckpointError(
             f"a cache entry of {stage} is damaged or was removed while packing; "
             "`moclip pack` again reads its clip anew"
         )
-    return session.cache.path(stage, key).read_bytes()
+    return data

@@ -13,6 +13,7 @@ from ..results.metrics import Metrics
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
+from .directions import Directions
 from .extraction import Extraction
 from .features import FoldFeatures
 from .fold import FoldPass
@@ -45,6 +46,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     _refuse_fold(folder)
     kept = keep_division(session, folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
+    session.directions = Directions.of_run(run, session.experiment, session.folds)
     changes = check_used_settings(run.config, session.experiment, predicts=False)
     for sentence in (*run.missing_answers(), *changes):
         session.reporter.warn(sentence)

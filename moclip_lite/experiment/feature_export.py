@@ -13,6 +13,7 @@ from ..errors import CheckpointError, ConfigError, WeightsUnavailable
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
+from .directions import Directions
 from .extraction import Extraction
 from .feature_description import Origin
 from .feature_storage import REFITTED, save_features
@@ -49,6 +50,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
         raise CheckpointError(f"{folder} was trained on a file of features; use that file")
     kept = keep_division(session, folder)
     run = RunFolder(folder, [f.name for f in session.folds])
+    session.directions = Directions.of_run(run, session.experiment, session.folds)
     for sentence in check_used_settings(run.config, session.experiment, predicts=False):
         session.reporter.warn(sentence)
     chosen = _choose(session.folds, fold)

@@ -17,6 +17,7 @@ from ..storage.files import tensor_slices
 from .feature_export import export_features
 from .feature_shards import pack_features
 from .feature_storage import load_features
+from .output_place import refuse_among_classes
 
 if TYPE_CHECKING:
     from .session import Session
@@ -97,6 +98,7 @@ def pack_run(
     Raises:
         ConfigError, CheckpointError: see :func:`moclip_lite.experiment.feature_export.export_features`.
     """
+    refuse_among_classes(session.experiment.data, folder, "--out")
     beside = None if is_url(folder) else folder.parent
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)

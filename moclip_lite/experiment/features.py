@@ -25,6 +25,7 @@ from ..storage.cache_keys import cache_key
 from ..storage.digest import digest_bytes
 from ..streams import Source
 from ..training.checkpoint import weights_digest
+from .config import Experiment
 from .extraction import Extraction
 from .session import Session
 
@@ -80,6 +81,11 @@ class FoldFeatures:
         self.session, self.fold, self.labels = session, fold, session.labels
         self.motion_keys, self.appearance_keys = extraction.motion.keys, extraction.appearance.keys
         self.network_digest: str | None = None  # of the motion network, once it is trained or loaded
+
+    @property
+    def experiment(self) -> Experiment:
+        """The configuration, as it holds for this fold."""
+        return self.session.directions.of(self.session.experiment, self.fold.name)
 
     @cached_property
     def store(self) -> MotionStore:
@@ -149,7 +155,7 @@ class FoldFeatures:
             tick: called after each clip that is computed.
             digest: of the network's weights, where it is not the network of :meth:`use_network`.
         """
-        session, views = self.session, self.session.experiment.test
+        session, views = self.session, self.experiment.test
         weights = digest or self.network_digest
         settings = {"net": session.experiment.motion.net, "weights": weights} | views.model_dump()
         keys = {c.name: cache_key("motion_tokens", self.motion_keys[c.name], settings) for c in clips}

@@ -115,7 +115,7 @@ class FoldPass:
         clips = [clip for part in parts for clip in features.clips(part, motion=True)]
         if self.ledger is None:
             return features.motion(network, clips)
-        views = self.session.experiment.test
+        views = features.experiment.test
         settings = {"fold": features.fold.name, "weights": features.network_digest, "test": views}
         with self.ledger.timing("motion_features", settings) as attempt:
             motion = features.motion(network, clips, attempt.tick)
@@ -125,7 +125,7 @@ class FoldPass:
 
     def _network_cost(self, network: MotionNet) -> Cost:
         """Cost of all test views of one clip."""
-        motion, views = self.session.experiment.motion, self.session.experiment.test
+        motion, views = self.features.experiment.motion, self.features.experiment.test
         one = torch.zeros(1, views.segments or motion.segments, *motion.shape[1:], device=self.session.device)
         return Cost(**count_cost(network, [one], repeats=views.crops * views.flips))
 

@@ -7,7 +7,7 @@ has nothing to do should not wait for either.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..storage.cache_keys import cache_key
 from ..storage.digest import digest_bytes
 from .feature_file import FeatureFile
 
-__all__ = ["divide", "divide_features", "division_of", "file_settings"]
+__all__ = ["divide", "divide_features", "division_of", "file_settings", "split_numbers"]
 
 _LISTING: Final = "folds"  # name of the array with the names and notes of the folds
 _DECIDING: Final = {
@@ -113,11 +113,15 @@ def file_settings(file: FeatureFile) -> dict[str, Any]:
     """Settings of the division of a file of features, as a configuration has them; {} if unknown."""
     division = division_of(file)
     fields: dict[str, Any] = {name: division[name] for name in _STATED if name in division}
-    if file.origin is not None:
-        numbers = [fold.name.removeprefix("split") for fold in file.origin.folds]
-        if all(number.isdigit() for number in numbers):
-            fields["splits"] = tuple(int(number) for number in numbers)
+    if file.origin is not None and (splits := split_numbers(fold.name for fold in file.origin.folds)):
+        fields["splits"] = splits
     return fields
+
+
+def split_numbers(names: Iterable[str]) -> tuple[int, ...]:
+    """``data.splits`` of these names, as "split2"; () where others are among them."""
+    numbers = [name.removeprefix("split") for name in names]
+    return tuple(map(int, numbers)) if all(number.isdigit() for number in numbers) else ()
 
 
 def division_of(file: FeatureFile) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Final
 from mv_tools.urls import is_url
 
 from ..appearance.settings import AppearanceSettings
+from ..datasets import Fold
+from ..datasets.settings import DataSettings
 from ..fusion import head_class
 from ..fusion.settings import HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
@@ -17,7 +19,7 @@ from ..streams import Stream
 from ..training.settings import TrainSettings
 from .config import Experiment
 
-__all__ = ["idle_settings"]
+__all__ = ["idle_settings", "idle_splits"]
 
 _WITH_ARRAYS: Final = ("normalize", "pooling", "prompts")  # of clip: done to features that are given, too
 _OF_SOLVERS: Final = ("balance", "cross_fit", "refit")  # of train_head: also for heads without training steps
@@ -120,6 +122,7 @@ _RULES: Final = (
         lambda experiment: experiment.data.protocol != "holdout" or experiment.data.kind == "ucf101",
         "where lists or groups say what is tested",
     ),
+    _Rule("motion", ["backend"], lambda experiment: experiment.data.kind == "shards", _FILE),
     _Rule("clip", _fields(AppearanceSettings, *_WITH_ARRAYS), _has_appearance, _FILE),
     _Rule("motion", _fields(MotionSettings), _has_features, _FILE),
     _Rule("test", _fields(ViewSettings), _has_features, _FILE),
@@ -149,6 +152,16 @@ def idle_settings(*experiments: Experiment) -> list[str]:
         f"{', '.join(group)} {'has' if len(group) == 1 else 'have'} no effect {reason}"
         for reason, group in names.items()
     ]
+
+
+def idle_splits(experiment: Experiment, folds: Sequence[Fold]) -> list[str]:
+    """A sentence on ``data.splits``, where it is changed and the folds of the experiment are no splits."""
+    data = experiment.data
+    if data.splits == DataSettings().splits or any(fold.division.startswith("split") for fold in folds):
+        return []
+    divided = data.protocol in ("kfold", "leave-one-group-out")
+    reason = f"with data.protocol={data.protocol}" if divided else "on clips without official splits"
+    return [f"data.splits has no effect {reason}"]
 
 
 def _reasons(experiment: Experiment) -> dict[str, str]:

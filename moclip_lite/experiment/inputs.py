@@ -106,7 +106,10 @@ class Inputs:
         """
         source = self.feature_file or self.packed
         if source is not None:
-            return with_groups(source.dataset, self._data.group_pattern)
+            dataset = source.dataset
+            if self.packed is not None and "splits" in self._data.model_fields_set:  # by default all packed
+                dataset = dataset.with_splits([f"split{number}" for number in self._data.splits])
+            return with_groups(dataset, self._data.group_pattern)
         return load_dataset(self._data, self._workers(), self._reporter)
 
     def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:

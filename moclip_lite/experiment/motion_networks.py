@@ -22,6 +22,7 @@ from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
 from ..results.trained_on import clips_seen
+from ..shards.cached import NEIGHBOURS
 from ..storage.digest import digest_bytes
 from ..storage.files import read_description
 from ..streams import Stream
@@ -138,7 +139,7 @@ class MotionNetworks:
         return build_motion_net(motion, len(self._features.labels))
 
     def _stage(self, name: str, kind: str, train: Sequence[Clip], *more: object) -> Stage:
-        experiment = self._session.experiment
+        experiment = self._features.experiment
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
         positions, buffer = self._session.inputs.places(train)
@@ -162,7 +163,7 @@ class MotionNetworks:
         return self._features.store.moving(getattr(self._features.fold, part))
 
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
-        experiment, features = self._session.experiment, self._features
+        experiment, features = self._features.experiment, self._features
         motion = experiment.motion
         positions, buffer = self._session.inputs.places(train)
         return MotionFeed(
@@ -179,6 +180,7 @@ class MotionNetworks:
             loaders=experiment.run.loaders,
             positions=positions,
             buffer=buffer,
+            neighbours=NEIGHBOURS,
         )
 
 

@@ -87,6 +87,17 @@ class PackedClips:
         self.facts = facts
 
     @property
+    def encoder(self) -> dict[str, Any]:
+        """What is known of the encoder of packed appearance features: settings, facts, texts."""
+        facts = self.facts["encoder"]
+        more = self.facts.get("measured", {}).get("encoder", {})  # beside the others in earlier versions
+        return {
+            **facts,
+            "settings": {**{k: v for k, v in more.items() if k == "pretrained"}, **facts["settings"]},
+            "facts": {**{k: v for k, v in more.items() if k == "cost"}, **facts["facts"]},
+        }
+
+    @property
     def clips_in_memory(self) -> int:
         """Clips whose entries :meth:`cache` holds in memory, by their mean size."""
         return clips_in_memory(self.reader)
@@ -208,7 +219,7 @@ class PackedEncoder(ExperimentEncoder):
     ) -> None:
         self._settings, self._reporter, self._warned, self._seed = settings, reporter, False, 0
         self._packed = packed
-        facts = packed.facts["encoder"]
+        facts = packed.encoder
         known = facts["settings"]
         named = "pretrained" in settings.model_fields_set
         # A checkpoint lies elsewhere on another machine; its digest is what predictions are checked by.
@@ -225,7 +236,7 @@ class PackedEncoder(ExperimentEncoder):
     @cached_property
     def lazy(self) -> Any:
         """Digest, cost and random weights in words."""
-        return _Facts(**self._packed.facts["encoder"]["facts"])
+        return _Facts(**self._packed.encoder["facts"])
 
     def class_vectors(self, labels: Sequence[str], prompts: Prompts) -> npt.NDArray[np.float32]:
         """Text embeddings of class names, float32 [C, D], L2-normalised.
@@ -234,7 +245,7 @@ class PackedEncoder(ExperimentEncoder):
             ConfigError: the model has none, or others than those packed are asked for.
         """
         self.require_text()
-        facts = self._packed.facts["encoder"]
+        facts = self._packed.encoder
         classes, sentences = facts["classes"], facts["sentences"]
         if classes is None or sentences != prompts.check(labels).all_sentences(labels):
             raise ConfigError(

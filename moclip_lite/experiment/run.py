@@ -13,6 +13,7 @@ from ..extras import TRAINING
 from ..parallel.ranks import agree, share
 from ..results.metrics import Metrics
 from .fingerprint import changed_settings
+from .output_place import refuse_among_classes
 from .session import Session
 
 __all__ = ["run_experiment"]
@@ -31,6 +32,7 @@ def run_experiment(session: Session) -> Metrics:
     """
     if session.experiment.run.device not in ("auto", "cpu"):
         _ = session.device  # refuse one that is not there before hours of reading
+    refuse_among_classes(session.experiment.data, session.experiment.run.dir, "--run-dir")
     run = session.run_folder
     with run.locked(session.reporter.say) if share().leads else nullcontext():
         session.extractor.ledger = run.ledger

@@ -14,7 +14,7 @@ from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import Prompts, read_prompts
 from ..errors import ConfigError
-from ..motion.mirrors import Mirrored, mirrored_classes
+from ..motion.mirrors import MeanMotion
 from ..motion.store import MotionStore
 from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
@@ -22,14 +22,16 @@ from ..results.run_folder import RunFolder
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
+from .directions import Directions, mirrors_clips
 from .division import check_folds, divide_by_seeds, refuse_missing_text, refuse_pooling, trains, words_of
 from .encoder import ExperimentEncoder
 from .encodings import read_encodings
 from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile
 from .fingerprint import run_fingerprint
-from .folds import file_settings, keeps_division
+from .folds import file_settings, keeps_division, split_numbers
 from .inputs import Inputs
+from .output_place import refuse_among_classes
 from .packed import PackedEncoder, PackedExtractor
 
 if TYPE_CHECKING:
@@ -98,8 +100,14 @@ class Session:
 
     @cached_property
     def cache(self) -> FeatureCache:
-        """What was read of the clips; of shards, these in front of the cache folder."""
+        """What was read of the clips; of shards, these in front of the cache folder.
+
+        Raises:
+            ConfigError: the folder lies among the class folders.
+        """
         folder, packed = self.experiment.cache.dir, self.inputs.packed
+        if folder is not None:
+            refuse_among_classes(self.experiment.data, folder, "--cache")
         return FeatureCache(folder) if packed is None else packed.cache(folder)
 
     @cached_property
@@ -165,45 +173,40 @@ class Session:
 
     @cached_property
     def saved_experiment(self) -> Experiment:
-        """The configuration as a run folder keeps it: absolute paths, the division of a file of features."""
+        """The configuration as a run folder keeps it: absolute paths, the division of features or shards."""
         saved = with_absolute_paths(self.experiment)
-        if self.feature_file is None:
+        if self.feature_file is not None:
+            division = file_settings(self.feature_file)
+        elif self.inputs.packed is not None and (splits := split_numbers(self.dataset.official)):
+            division = {"splits": splits}
+        else:
             return saved
-        division = file_settings(self.feature_file)
         return saved.model_copy(update={"data": saved.data.model_copy(update=division)})
 
     @cached_property
-    def mirrored(self) -> Mirrored | None:
-        """Classes that flips would make one, by their names or on validation clips of the first fold.
-
-        None where there are none, where nothing is flipped,
-        or where ``motion.mirrors=ignore`` leaves flips on.
-        """
-        experiment, fold = self.experiment, self.folds[0]
-        motion, streams = experiment.motion, set(experiment.run.streams)
-        flips = motion.flip > 0 or experiment.test.flips > 1
-        if motion.mirrors == "ignore" or not flips or not streams & {"motion", "fusion"} or self.feature_file:
-            return None
-        store = MotionStore(self.cache, self.extraction.motion.keys, motion)
-        mirrored = mirrored_classes(self.labels, store, fold.train, fold.val)
-        return mirrored if mirrored.pairs else None
+    def directions(self) -> Directions:
+        """The folds whose clips are not mirrored, where that differs between folds."""
+        return Directions()
 
     def keep_directions(self) -> list[str]:
-        """Mirror no clip from now on, in training or testing, where that would make two classes one.
+        """Mirror no clip from now on, in training or testing, of folds where that would make two classes one.
 
         The run folder keeps the changed settings too.
 
         Returns:
             Notes for the report.
         """
-        if self.mirrored is None:
+        if not mirrors_clips(self.experiment) or self.feature_file is not None:
             return []
-        _ = self.fingerprint  # of the run as it was asked for
-        self.saved_experiment = self.saved_experiment.without_flips()
-        self.experiment = self.experiment.without_flips()
-        note = f"flips are off: {self.mirrored.words}; motion.mirrors=ignore leaves them on"
-        self.reporter.say(note)
-        return [note]
+        motion = MeanMotion(MotionStore(self.cache, self.extraction.motion.keys, self.experiment.motion))
+        self.directions = Directions.found(self.labels, self.folds, motion)
+        if len(self.directions.folds) == len(self.folds):
+            _ = self.fingerprint  # of the run as it was asked for
+            self.saved_experiment = self.saved_experiment.without_flips()
+            self.experiment = self.experiment.without_flips()
+        for note in self.directions.notes:
+            self.reporter.say(note)
+        return list(self.directions.notes)
 
     @cached_property
     def encoder(self) -> ExperimentEncoder:
@@ -226,6 +229,7 @@ class Session:
     def count_seconds(self) -> None:
         """Add the time of extraction to that of the run which the configuration names, if it names one."""
         if "dir" in self.experiment.run.model_fields_set:
+            refuse_among_classes(self.experiment.data, self.experiment.run.dir, "--set run.dir=DIR")
             self.extractor.ledger = RunFolder(self.experiment.run.dir).ledger
 
     @cached_property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
 from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
+from ..results.fitted_for import digests_of_weights
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores, sum_seconds
 from ..results.held_out import HeldOut, write_held_out
@@ -23,7 +25,7 @@ from .feature_storage import REFITTED
 from .features import FoldFeatures
 from .fit_notes import fit_notes
 from .fold import FoldPass
-from .idle_settings import idle_settings
+from .idle_settings import idle_settings, idle_splits
 from .session import Session
 from .training import TrainedModels
 
@@ -40,7 +42,7 @@ def train_folds(session: Session) -> Metrics:
     Raises:
         MoclipError: the input can't be used; what was finished is kept.
     """
-    idle = idle_settings(session.experiment)
+    idle = idle_settings(session.experiment) + idle_splits(session.experiment, session.folds)
     for sentence in idle:
         session.reporter.warn(sentence)
     leads, run, extraction = share().leads, session.run_folder, session.extraction
@@ -162,7 +164,8 @@ def _of_file(file: FeatureFile, requested: set[Stream], note: _Note) -> set[Stre
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
     """Write what belongs to the weights of a fold: settings, labels, clips, and sources of features."""
     session, file = features.session, features.session.feature_file
-    folder.describe(session.saved_experiment.to_yaml(), session.labels)
+    saved = session.directions.of(session.saved_experiment, features.fold.name)
+    folder.describe(saved.to_yaml(), session.labels)
     write_division(folder.division, features.fold, session.dataset.place, session.content_digests)
     if any(stream.sees_pictures and stream.sources for stream in streams):
         write_json(folder.encoder, session.encoder_identity)
@@ -174,14 +177,17 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
 
 def _write_calibration(features: FoldFeatures, result: FoldResult, folder: FoldFolder) -> None:
     """Write what validation clips say about the answers, and the scores of the head that answers."""
-    calibrate(features, result).write(folder.timeline)
+    calibration = calibrate(features, result)
+    weights = digests_of_weights(folder, calibration.streams)
+    replace(calibration, weights=weights).write(folder.timeline)
     heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
     if heads:
         tests = result.validation[heads[0]]
         write_held_out(folder.held_out, HeldOut([clip.name for clip in tests.clips], tests.scores))
     cascade = calibrate_cascade(result)
     if cascade is not None:
-        cascade.write(folder.cascade)
+        weights = digests_of_weights(folder, (Stream.MOTION, Stream.FUSION))
+        replace(cascade, weights=weights).write(folder.cascade)
         features.session.reporter.say(cascade.words)
 
 

@@ -29,8 +29,8 @@ class StreamedTable:
     """Features of some clips that are read as they are needed, in bounded memory.
 
     A random order of more rows than the buffer holds is made as a shuffle buffer makes it, but planned:
-    chunks of neighbouring clips come in a random order, and what fills the buffer is shuffled. It depends on
-    the generator alone, so that a training resumes in the middle of an epoch
+    chunks of neighbouring clips come in a random order, each shuffled, and what fills the buffer is shuffled.
+    It depends on the generator alone, so that a training resumes in the middle of an epoch
     and reads no more than one buffer again.
 
     Attributes:

@@ -16,6 +16,7 @@ from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
 from ..training.batches import (
+    CHUNK,
     accuracy_and_loss,
     balanced_order,
     batches,
@@ -95,6 +96,7 @@ class MotionFeed:
         positions: where the training clips stand in shards, whose motion is not all in memory;
             None elsewhere.
         buffer: clips whose motion is in memory then.
+        neighbours: clips of a file that are read at once then.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class MotionFeed:
         loaders: int = 0,
         positions: npt.NDArray[np.int64] | None = None,
         buffer: int = 0,
+        neighbours: int = CHUNK,
     ) -> None:
         number = {label: i for i, label in enumerate(labels)}
         self._store, self._train, self._val = store, list(train), list(val)
@@ -121,6 +124,7 @@ class MotionFeed:
         self._view, self._segments, self._batch = view, segments, batch
         self._seed, self._part = seed, part
         self._positions, self._window = positions, max(buffer // batch, 1) * batch
+        self._neighbours = neighbours
         self._targets = targets.numpy()
         self.balanced = balance == "classes" or (balance == "auto" and uneven(self._targets))
         self._epoch = _Epoch()
@@ -157,7 +161,7 @@ class MotionFeed:
         if self._positions is None:
             order = rng.permutation(len(self._train))
         else:
-            order = buffered_order(self._positions, self._window, rng)
+            order = buffered_order(self._positions, self._window, rng, self._neighbours)
         encodings = self._draw_encodings(epoch)
         if self.balanced:
             order = balanced_order(self._targets, rng)

@@ -14,7 +14,7 @@ from ..datasets.clip import class_numbers, shorten
 from ..datasets.spellings import folded
 from .store import MotionStore
 
-__all__ = ["Mirrored", "mirrored_classes"]
+__all__ = ["MeanMotion", "Mirrored", "mirrored_classes"]
 
 _CELLS: Final = (3, 4)  # rows, columns that a clip's motion is averaged over
 _MIN_CLIPS: Final = 3  # validation clips of each class of a pair
@@ -38,19 +38,40 @@ class Mirrored(NamedTuple):
         return f"classes mirror each other {self.reason} ({pairs})"
 
 
+class MeanMotion:
+    """Mean motion of clips in parts of the picture; of each clip it is computed once, for all folds.
+
+    Args:
+        store: motion of the clips.
+    """
+
+    def __init__(self, store: MotionStore) -> None:
+        self._store = store
+        self._rows: dict[str, Floats | None] = {}
+
+    def rows(self, clips: Sequence[Clip]) -> tuple[list[Clip], Floats]:
+        """(those of the clips with motion, their mean motion [N, 2, 3, 4])."""
+        for clip in clips:
+            if clip.name not in self._rows:
+                moving = bool(self._store.moving([clip]))
+                self._rows[clip.name] = _mean_motion(self._store.motion(clip)) if moving else None
+        found = [(clip, row) for clip in clips if (row := self._rows[clip.name]) is not None]
+        return [clip for clip, _ in found], np.array([row for _, row in found])
+
+
 def mirrored_classes(
-    labels: Sequence[str], store: MotionStore, train: Sequence[Clip], val: Sequence[Clip]
+    labels: Sequence[str], motion: MeanMotion, train: Sequence[Clip], val: Sequence[Clip]
 ) -> Mirrored:
     """Pairs of classes that mirror each other: by their names, or else by their validation clips.
 
     Args:
         labels: class names.
-        store: motion of the clips.
+        motion: of the clips.
         train, val: the clips; those without motion are left out.
     """
     if pairs := _by_label(labels):
         return Mirrored(pairs, "by their names")
-    return Mirrored(_on_validation(store, store.moving(train), store.moving(val), labels), "on validation")
+    return Mirrored(_on_validation(motion, train, val, labels), "on validation")
 
 
 def _by_label(labels: Sequence[str]) -> Pairs:
@@ -69,7 +90,7 @@ def _by_label(labels: Sequence[str]) -> Pairs:
 
 
 def _on_validation(
-    store: MotionStore, train: Sequence[Clip], val: Sequence[Clip], labels: Sequence[str]
+    motion: MeanMotion, train: Sequence[Clip], val: Sequence[Clip], labels: Sequence[str]
 ) -> Pairs:
     """Pairs of classes whose validation clips are taken for each other when they are flipped.
 
@@ -78,16 +99,17 @@ def _on_validation(
     they are, and taken for the other class when mirrored.
 
     Args:
-        store: motion of the clips.
-        train, val: clips with motion.
+        motion: of the clips.
+        train, val: the clips.
         labels: class names.
     """
+    if np.bincount(class_numbers(val, labels), minlength=2).max(initial=0) < _MIN_CLIPS:
+        return []  # before any motion is read
+    (train, rows), (val, seen) = motion.rows(train), motion.rows(val)
     targets = class_numbers(val, labels)
     if len(train) < 2 or np.bincount(targets, minlength=2).max(initial=0) < _MIN_CLIPS:
         return []
-    rows = np.stack([_mean_motion(store.motion(clip)) for clip in train])
     weights = _fit(rows, class_numbers(train, labels), len(labels))
-    seen = np.stack([_mean_motion(store.motion(clip)) for clip in val])
     plain, flipped = _classify(seen, weights), _classify(_flip(seen), weights)
 
     def swaps(one: int, other: int) -> bool:

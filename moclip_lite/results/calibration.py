@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..errors import CheckpointError
 from ..storage.files import read_json, write_json
+from .fitted_for import FittedFor, noted_weights, refuse_other_weights
 
 __all__ = ["Calibration", "StreamCalibration", "fit_stream", "read_calibration", "still_energy", "temper"]
 
@@ -55,11 +56,13 @@ class Calibration:
         energy: mean length of motion vectors (pixels per frame, short side 240)
             below which a window is still.
         streams: by the stream's name.
+        weights: that it was fitted for.
     """
 
     window: float | None = None
     energy: float = 0.0
     streams: Mapping[str, StreamCalibration] = field(default_factory=dict)
+    weights: FittedFor = field(default_factory=dict)
 
     def of(self, stream: str) -> StreamCalibration:
         """A stream's calibration; where there is none, temperature 1 and a threshold of 0.4."""
@@ -74,7 +77,7 @@ def read_calibration(path: Path) -> Calibration | None:
     """Read what :meth:`Calibration.write` wrote; None if there is no such file.
 
     Raises:
-        CheckpointError: damaged.
+        CheckpointError: damaged, or fitted for other weights than lie beside it.
     """
     if not path.is_file():
         return None
@@ -82,11 +85,14 @@ def read_calibration(path: Path) -> Calibration | None:
     try:
         streams = {str(name): _stream(entry) for name, entry in values["streams"].items()}
         window = values["window"]
-        calibration = Calibration(None if window is None else float(window), float(values["energy"]), streams)
+        calibration = Calibration(
+            None if window is None else float(window), float(values["energy"]), streams, noted_weights(values)
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: it is no calibration of a run") from error
     if not (calibration.window is None or 0 < calibration.window < 1e6) or not 0 <= calibration.energy < 1e6:
         raise CheckpointError(f"{path} is damaged: its window or its energy is out of range")
+    refuse_other_weights(path, calibration.weights)
     return calibration
 
 

@@ -8,7 +8,7 @@ higher threshold too. So accuracy on the validation clips is not below that of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..errors import CheckpointError
 from ..storage.files import read_json, write_json
+from .fitted_for import FittedFor, noted_weights, refuse_other_weights
 
 __all__ = ["MIN_CLIPS", "NEVER", "Cascade", "fit_cascade", "read_cascade"]
 
@@ -39,6 +40,7 @@ class Cascade:
         clips: validation clips that the thresholds come from; none of the models was trained on them.
         full, cascaded: percent of them answered right by the fusion on all frames, and by the cascade.
         by_motion, by_one_frame: share of them that ends there.
+        weights: that the thresholds were fitted for.
     """
 
     motion: float
@@ -48,6 +50,7 @@ class Cascade:
     cascaded: float
     by_motion: float
     by_one_frame: float
+    weights: FittedFor = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -120,21 +123,23 @@ def read_cascade(path: Path) -> Cascade | None:
     """Read what :meth:`Cascade.write` wrote; None if there is no such file.
 
     Raises:
-        CheckpointError: damaged.
+        CheckpointError: damaged, or fitted for other weights than lie beside it.
     """
     if not path.is_file():
         return None
     values = read_json(path)
     try:
-        return _checked(values)
+        cascade = _checked(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: it holds no thresholds of a cascade") from error
+    refuse_other_weights(path, cascade.weights)
+    return cascade
 
 
 def _checked(values: Mapping[str, Any]) -> Cascade:
     names = ("motion", "one_frame", "full", "cascaded", "by_motion", "by_one_frame")
     numbers = {name: float(values[name]) for name in names}
-    cascade = Cascade(clips=int(values["clips"]), **numbers)
+    cascade = Cascade(clips=int(values["clips"]), **numbers, weights=noted_weights(values))
     shares = (cascade.by_motion, cascade.by_one_frame, cascade.full / 100, cascade.cascaded / 100)
     if not all(0 < number <= NEVER for number in (cascade.motion, cascade.one_frame)):
         raise ValueError("a threshold is out of range")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ from ..errors import CheckpointError
 from ..storage.cache import Arrays, FeatureCache
 from .read import ShardReader
 
-__all__ = ["ShardedCache", "clips_in_memory", "entry_columns"]
+__all__ = ["NEIGHBOURS", "ShardedCache", "clips_in_memory", "entry_columns"]
 
 _HELD: Final = 512 << 20  # bytes of entries in memory
-_NEIGHBOURS: Final = 64  # entries that are read together
+NEIGHBOURS: Final = 64
+"""Entries that are read together."""
 
 
 def entry_columns(stage: str) -> tuple[str, str]:
@@ -59,25 +61,48 @@ class ShardedCache(FeatureCache):
             CheckpointError: a shard is damaged.
         """
         position = self._positions.get((stage, key))
-        if position is None:
-            return super().get(stage, key)
-        data = self._neighbours(stage, position)[position % _NEIGHBOURS]
+        return super().get(stage, key) if position is None else self._packed(stage, key, position)[1]
+
+    def read_raw(self, stage: str, key: str) -> bytes | None:
+        """The file of an entry, which is checked.
+
+        Raises:
+            CheckpointError: a shard is damaged.
+        """
+        position = self._positions.get((stage, key))
+        return super().read_raw(stage, key) if position is None else self._packed(stage, key, position)[0]
+
+    def fetch(self, stage: str, keys: Iterable[str]) -> None:
+        """Copy the entries that lie neither in the shards nor in the local folder from the cache's URL.
+
+        Raises:
+            CacheUnavailable: the URL can't be read, or the folder can't be written.
+        """
+        super().fetch(stage, (key for key in keys if (stage, key) not in self._positions))
+
+    def _packed(self, stage: str, key: str, position: int) -> tuple[bytes, Arrays]:
+        """The file of an entry in the shards, and its arrays.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        data = self._neighbours(stage, position)[position % NEIGHBOURS]
         try:
             if data is None:
                 raise CheckpointError("it is missing")
-            return self.read_bytes(data, key)
+            return data, self.read_bytes(data, key)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{self._reader.shown}: the {stage} of clip {position} is damaged ({error})"
             ) from error
 
     def _neighbours(self, stage: str, position: int) -> list[bytes | None]:
-        place = stage, position // _NEIGHBOURS
+        place = stage, position // NEIGHBOURS
         if place in self._held:
             self._held.move_to_end(place)
             return self._held[place]
-        first = place[1] * _NEIGHBOURS
-        rows = np.arange(first, min(first + _NEIGHBOURS, self._reader.index.rows))
+        first = place[1] * NEIGHBOURS
+        rows = np.arange(first, min(first + NEIGHBOURS, self._reader.index.rows))
         entries = [data for _, data in self._reader.blobs(entry_columns(stage)[1], rows)]
         self._held[place] = entries
         self._bytes += _size(entries)
@@ -88,7 +113,7 @@ class ShardedCache(FeatureCache):
 
 def clips_in_memory(reader: ShardReader) -> int:
     """Clips whose entries a :class:`ShardedCache` holds in memory, by their mean size."""
-    return max(_NEIGHBOURS, _HELD * reader.index.rows // max(1, reader.index.size))
+    return max(NEIGHBOURS, _HELD * reader.index.rows // max(1, reader.index.size))
 
 
 def _size(entries: list[bytes | None]) -> int:

@@ -40,7 +40,8 @@ class ShardPlan:
         content: digest of their content, or of all that decides it.
         columns: numbers of each clip.
         labels: other columns: name -> "string", "binary" or "int32"; values may be None.
-        description: plain values for the index.
+        description: plain values for the index, which decide the content or follow from it.
+        measured: plain values for the index that another machine or attempt may have otherwise.
         shard_rows: rows of a file.
         row_group: rows that are read at once at least.
     """
@@ -51,13 +52,16 @@ class ShardPlan:
     columns: Mapping[str, Column]
     labels: Mapping[str, str]
     description: Mapping[str, Any]
+    measured: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     shard_rows: int = 64 * ROW_GROUP
     row_group: int = ROW_GROUP
 
     @property
     def digest(self) -> str:
-        """Digest of the plan; shards of another one are not gone on with."""
-        return content_digest(dataclasses.asdict(self))
+        """Digest of the plan but what was measured; shards of another one are not gone on with."""
+        values = dataclasses.asdict(self)
+        del values["measured"]
+        return content_digest(values)
 
 
 def write_shards(
@@ -121,7 +125,8 @@ def _write_rest(
 
 
 def _index(plan: ShardPlan, shards: list[Shard]) -> ShardIndex:
-    return ShardIndex(plan.kind, plan.digest, plan.columns, plan.description, tuple(shards))
+    description = {**plan.description, **({"measured": plan.measured} if plan.measured else {})}
+    return ShardIndex(plan.kind, plan.digest, plan.columns, description, tuple(shards))
 
 
 def _finished(place: ShardFolder, plan: ShardPlan) -> ShardIndex | None:

@@ -179,6 +179,20 @@ class FeatureCache:
                 self.far.remove(stage, key)
             return arrays
 
+    def read_raw(self, stage: str, key: str) -> bytes | None:
+        """The file of an entry, which is checked; None as :meth:`get`.
+
+        Raises:
+            CacheUnavailable: the folder or the URL can't be read.
+        """
+        if self.get(stage, key) is None:
+            return None
+        with cache_access(self.root):
+            try:
+                return self.path(stage, key).read_bytes()
+            except FileNotFoundError:  # removed by another process
+                return None
+
     def _read_or_remove(self, path: Path, key: str) -> Arrays | None:
         try:
             return self.read_file(path, key)

@@ -23,7 +23,7 @@ _UNEVEN: Final = 1.5
 leave ratios of up to 1.3 where all classes have equally many clips."""
 
 CHUNK: Final = 1024
-"""Neighbouring clips that :func:`buffered_order` keeps together until they are in the buffer."""
+"""Neighbouring clips that :func:`buffered_order` keeps together: a row group of features, read at once."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -42,21 +42,26 @@ def count_batches(count: int, size: int, min_size: int = 2) -> int:
     return full + int(rest >= min_size or count == 1)
 
 
-def buffered_order(positions: Indices, window: int, rng: np.random.Generator) -> Indices:
+def buffered_order(
+    positions: Indices, window: int, rng: np.random.Generator, chunk: int | None = None
+) -> Indices:
     """The random order that a shuffle buffer gives, planned; up to the buffer's size it is a permutation.
 
-    Chunks of neighbouring clips come in a random order, and what fills the buffer is shuffled.
+    Chunks of neighbouring clips come in a random order, each shuffled, because neighbours are of one class
+    in most data sets; what fills the buffer is shuffled too.
 
     Args:
         positions: int64 [N], where the clips stand in their files.
         window: clips in the buffer.
         rng: draws.
+        chunk: clips of a chunk; by default :data:`CHUNK`.
     """
+    size = CHUNK if chunk is None else chunk
     if len(positions) <= window:
         return rng.permutation(len(positions))
     ranked = np.argsort(positions, kind="stable")
-    chunks = np.split(ranked, np.flatnonzero(np.diff(positions[ranked] // CHUNK)) + 1)
-    order = np.concatenate([chunks[number] for number in rng.permutation(len(chunks))])
+    chunks = np.split(ranked, np.flatnonzero(np.diff(positions[ranked] // size)) + 1)
+    order = np.concatenate([rng.permutation(chunks[number]) for number in rng.permutation(len(chunks))])
     return np.concatenate([rng.permutation(order[i : i + window]) for i in range(0, len(order), window)])
 
 

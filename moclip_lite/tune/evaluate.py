@@ -14,7 +14,7 @@ from ..experiment.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
-from ..motion.mirrors import mirrored_classes
+from ..motion.mirrors import MeanMotion, mirrored_classes
 from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..storage.digest import digest_bytes
@@ -138,12 +138,12 @@ def evaluate(
 
 
 def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str | None]:
-    """The session without flips where classes mirror each other, and a note that says so; a run decides it on
-    its first fold."""
+    """The session without flips where classes mirror each other, and a note that says so; test clips
+    are in no part, so that the first decides for all."""
     motion = session.experiment.motion
     if motion.mirrors == "ignore" or not motion.flip:
         return session, None
-    mirrored = mirrored_classes(session.labels, store, part.train, part.val)
+    mirrored = mirrored_classes(session.labels, MeanMotion(store), part.train, part.val)
     if not mirrored.pairs:
         return session, None
     note = f"flips are off in trials: {mirrored.words}"

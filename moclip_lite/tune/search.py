@@ -19,6 +19,7 @@ from mv_tools.urls import spelled
 
 from ..errors import CheckpointError, ConfigError, DataError, MoclipError, TrainingDiverged
 from ..experiment.config import Experiment, load_experiment, with_absolute_paths
+from ..experiment.output_place import refuse_among_classes
 from ..experiment.session import Session
 from ..progress import Reporter
 from ..results.lock import FolderLock
@@ -91,6 +92,7 @@ def tune(
         KeyboardInterrupt: finished trials are kept, the one in progress is resumed by the next attempt.
     """
     _require_optuna()
+    refuse_among_classes(experiment.data, out, "--out")
     with held(out, "search", "best.yaml", reporter.say):
         folder = working_copy(out)
         folder.mkdir(parents=True, exist_ok=True)

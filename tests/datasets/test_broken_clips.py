@@ -133,7 +133,7 @@ def test_folders_that_are_no_data_set(tmp_path: Path) -> None:
     )
     (tmp_path / "one").mkdir()
     encode(tmp_path / "one" / "a.mp4", panning(4), **H264)
-    run = ("run", tmp_path, *sets((*QUICK, f"run.dir={tmp_path / 'run'}")))
+    run = ("run", tmp_path, *sets((*QUICK, f"run.dir={tmp_path}-run")))
     assert_refused(moclip(*run), "too few")
     for i in range(7):
         encode(tmp_path / "one" / f"{i}.mp4", panning(4 + i), **H264)

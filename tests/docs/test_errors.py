@@ -17,6 +17,7 @@ from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import build_motion_net
+from moclip_lite.results.cascade import Cascade
 from moclip_lite.results.lock import FolderLock
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.results.trained_on import write_division
@@ -135,6 +136,13 @@ def motion_run(path: Path) -> Words:
     run.describe(experiment.to_yaml(), labels)
     save_weights(run.weights("motion"), build_motion_net(experiment.motion, 2), labels, {})
     return ("predict", video(path), "--model", run.path)
+
+
+def with_other_weights(path: Path) -> Words:
+    """The same with the cascade of another run."""
+    words = motion_run(path)
+    Cascade(0.9, 0.9, 40, 90.0, 90.0, 0.5, 0.5, {"motion": "of others"}).write(path / "run" / "cascade.json")
+    return words
 
 
 STREAMED = ("data.buffer=50",)
@@ -282,6 +290,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "it can't be reached": lambda p: ("mv", "probe", "http://127.0.0.1:9/x.mp4"),
     "credentials or a signature": lambda p: ("mv", "probe", "s3://key:secret@bucket/x.mp4"),
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
+    "where each folder is a class": lambda p: ("run", one_clip(p), "--run-dir", p / "data" / "run"),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),
     "group(s), at most": lambda p: ("run", data(p, per_class=2)),
@@ -317,6 +326,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
         "run", data(p), *sets(("fusion.head=tip_adapter", "clip.model=timm:test_resnet")),
     ),
     "has no ONNX files": lambda p: (*motion_run(p), "--engine", "onnx"),
+    "was fitted for other weights": lambda p: (*with_other_weights(p), "--cascade"),
     "has no thresholds for a cascade": lambda p: (*motion_run(p), "--cascade"),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),
     "--budget takes": lambda p: ("tune", p, "--budget", "2d"),

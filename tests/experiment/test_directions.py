@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from moclip_lite.experiment.config import load_experiment
+from moclip_lite.datasets import Clip, Fold
+from moclip_lite.experiment.config import load_experiment, load_run_settings
+from moclip_lite.experiment.directions import Directions
+from moclip_lite.experiment.evaluate import evaluate_run
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
+from moclip_lite.motion.mirrors import MeanMotion, Mirrored
+from moclip_lite.motion.store import MotionStore
+from moclip_lite.streams import Stream
 
 from support.clips import H264, encode, panning
 
@@ -73,3 +81,76 @@ def test_names_are_enough(folder: Path, tmp_path: Path) -> None:
     made = session(root, tmp_path / "run")
     assert "by their names (swipe left and swipe right)" in made.keep_directions()[0]
     assert made.saved_experiment.test.flips == 1
+
+
+class Steps(MotionStore):
+    """Clips whose names say how they move: "2 0 east/3" by (2, 0)."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def moving(self, clips: Iterable[Clip]) -> list[Clip]:
+        return list(clips)
+
+    def motion(self, clip: Clip, encoding: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+        self.read.append(clip.name)
+        x, y, name = clip.name.split(maxsplit=2)
+        noise = np.random.default_rng(len(name)).normal(0, 0.1, (1, 1, 2, 3, 4))
+        return (noise + np.array([float(x), float(y)])[:, None, None]).astype(np.float16)
+
+
+def moving(label: str, steps: Sequence[tuple[int, int]], name: str) -> tuple[Clip, ...]:
+    names = [f"{x} {y} {label}/{name}{number}" for number in range(4) for x, y in steps]
+    return tuple(Clip(Path("x"), name, label) for name in names)
+
+
+def test_each_fold_decides_on_its_own_training_and_validation_clips() -> None:
+    """A clip that another fold tests takes no part in that fold's decision."""
+    labels = ("east", "north", "west")
+
+    def part(name: str, *, directed: bool) -> tuple[Clip, ...]:
+        east = moving("east", [(2, 0)] if directed else [(2, 0), (-2, 0)], name)
+        west = moving("west", [(-2, 0)] if directed else [(2, 0), (-2, 0)], name)
+        return (*east, *west, *moving("north", [(0, -2)], name))
+
+    straight, both = [
+        tuple(part(f"{name} {directed}", directed=directed) for name in ("train", "val", "test"))
+        for directed in (True, False)
+    ]
+    folds = [Fold("one", *straight[:2], both[2]), Fold("two", *both[:2], straight[2])]
+    store = Steps()
+    found = Directions.found(labels, folds, MeanMotion(store))
+    assert found.folds == {"one"}
+    (note,) = found.notes
+    assert "flips are off in 1 of 2 folds (one): classes mirror each other on validation" in note
+    tested = {clip.name for fold in folds for clip in fold.test}
+    assert tested.isdisjoint(store.read)
+    assert len(store.read) == len(set(store.read))  # once for all folds
+    experiment = load_experiment(None, [])
+    assert found.of(experiment, "one").motion.flip == 0
+    assert found.of(experiment, "two") == experiment
+    assert Directions.found(labels, folds[:1], MeanMotion(store)).notes[0].startswith("flips are off: ")
+
+
+def test_folds_without_flips_are_tested_again_as_they_were(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where folds differ each says so itself, and the run keeps what was asked for."""
+    asked = ("data.protocol=kfold", "data.folds=2")
+    answers = iter([Mirrored([("east", "west")], "on validation"), Mirrored([], "on validation")])
+    monkeypatch.setattr("moclip_lite.experiment.directions.mirrored_classes", lambda *_: next(answers))
+    metrics = run_experiment(session(folder, tmp_path / "run", *asked))
+    flips = [
+        (config.motion.flip, config.test.flips)
+        for path in (tmp_path / "run", *sorted((tmp_path / "run" / "folds").iterdir()))
+        for config in [load_experiment(path / "config.yaml")]
+    ]
+    assert flips == [(0.5, 2), (0, 1), (0.5, 2)]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("features of other views are computed")
+
+    monkeypatch.setattr("moclip_lite.experiment.features.motion_scores", refuse)  # all are in the cache
+    tested = evaluate_run(Session(load_run_settings(tmp_path / "run" / "config.yaml")), tmp_path / "run")
+    assert tested.streams[Stream.MOTION].top1 == metrics.streams[Stream.MOTION].top1
+    assert run_experiment(session(folder, tmp_path / "run", *asked)).fingerprint == metrics.fingerprint

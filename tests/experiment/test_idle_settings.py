@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.ablate.grid import load_ablation
+from moclip_lite.datasets import Fold
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.idle_settings import idle_settings
+from moclip_lite.experiment.idle_settings import idle_settings, idle_splits
 
 from support.cli import ROOT
 
@@ -42,6 +43,8 @@ CASES = [
     ),
     (["clip.model=RN50", "data.kind=shards"], f"clip.model has no effect {READ}"),
     (["motion.stride=2", "data.kind=shards"], ""),
+    (["motion.backend=native", "data.kind=shards"], f"motion.backend has no effect {READ}"),
+    (["motion.backend=native"], ""),
     (["motion.crop_side=0.5"], "motion.crop_side has no effect with motion.crop=none"),
     (["motion.crop_side=0.5", "motion.crop=actor"], ""),
     (["motion.width=32", "motion.net=efficientnet_b0"], "motion.width has no effect on efficientnet_b0"),
@@ -67,6 +70,20 @@ CASES = [
 def test_settings_without_effect_are_told(overrides: list[str], words: str) -> None:
     found = " / ".join(idle_settings(load_experiment(None, overrides)))
     assert (words in found) if words else not found
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fold", "words"),
+    [
+        (["data.splits=[2]"], "holdout", "data.splits has no effect on clips without official splits"),
+        (["data.splits=[2]", "data.protocol=kfold"], "fold1", "no effect with data.protocol=kfold"),
+        (["data.splits=[2]"], "split2", ""),
+        ([], "holdout", ""),
+    ],
+)
+def test_splits_without_effect_are_told(overrides: list[str], fold: str, words: str) -> None:
+    found = idle_splits(load_experiment(None, overrides), [Fold(fold, (), (), ())])
+    assert (words in found[0]) if words else not found
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moclip_lite.datasets import Clip
-from moclip_lite.motion.mirrors import mirrored_classes
+from moclip_lite.motion.mirrors import MeanMotion, mirrored_classes
 from moclip_lite.motion.store import MotionStore
 
 
@@ -30,7 +30,7 @@ from moclip_lite.motion.store import MotionStore
     ],
 )
 def test_names(labels: tuple[str, ...], pairs: list[tuple[str, str]]) -> None:
-    mirrored = mirrored_classes(labels, Moving({}), [], [])
+    mirrored = mirrored_classes(labels, MeanMotion(Moving({})), [], [])
     assert mirrored.pairs == pairs
     assert mirrored.reason == ("by their names" if pairs else "on validation")
 
@@ -58,7 +58,9 @@ def clips(labels: Sequence[str], count: int, first: int = 0) -> list[Clip]:
 
 def found(steps: dict[str, list[tuple[float, float]]], val: int = 6) -> list[tuple[str, str]]:
     labels = sorted(steps)
-    return mirrored_classes(labels, Moving(steps), clips(labels, 10), clips(labels, val, 10)).pairs
+    return mirrored_classes(
+        labels, MeanMotion(Moving(steps)), clips(labels, 10), clips(labels, val, 10)
+    ).pairs
 
 
 def test_classes_of_opposite_directions_are_found() -> None:
@@ -76,4 +78,4 @@ def test_a_class_that_happens_to_move_one_way_is_not_a_pair() -> None:
 
 def test_too_few_clips_say_nothing() -> None:
     assert found({"east": [(2.0, 0.0)], "west": [(-2.0, 0.0)]}, val=2) == []
-    assert mirrored_classes(["a"], Moving({}), [], []).pairs == []
+    assert mirrored_classes(["a"], MeanMotion(Moving({})), [], []).pairs == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,13 @@ import pytest
 
 from moclip_lite import Classifier
 from moclip_lite.errors import CheckpointError
+from moclip_lite.results.calibration import Calibration, read_calibration
 from moclip_lite.results.cascade import MIN_CLIPS, NEVER, Cascade, fit_cascade, read_cascade
+from moclip_lite.results.fitted_for import digests_of_weights
+from moclip_lite.results.fold_folder import FoldFolder
+from moclip_lite.storage.files import write_tensors
 from moclip_lite.streams import Stream
+from moclip_lite.training.weights_file import CONTENT
 
 from support.cli import TINY, TrainedRun, assert_ok, assert_refused, moclip, sets
 
@@ -68,6 +74,44 @@ def test_damaged_thresholds_are_refused(change: dict[str, object], tmp_path: Pat
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match="damaged"):
         read_cascade(path)
+
+
+@pytest.mark.parametrize("name", ["cascade.json", "timeline.json"])
+@pytest.mark.parametrize("content", ["", "digest"])  # weights of other projects say none of their numbers
+def test_what_was_fitted_for_other_weights_is_refused(name: str, content: str, tmp_path: Path) -> None:
+    """Also where both lie in a folder that was copied; files of earlier versions say nothing."""
+    folder = FoldFolder(tmp_path)
+
+    def put(value: float) -> None:
+        metadata = {CONTENT: f"{content}{value}"} if content else {}
+        for stream in ("motion", "fusion"):
+            write_tensors(folder.weights(stream), {"a": np.full(3, value, np.float32)}, metadata)
+
+    path, read, fitted = {
+        "cascade.json": (folder.cascade, read_cascade, Cascade(0.9, 0.8, 40, 90.0, 91.0, 0.5, 0.25)),
+        "timeline.json": (folder.timeline, read_calibration, Calibration(1.0, 0.1)),
+    }[name]
+    put(1.0)
+    noted = replace(fitted, weights=digests_of_weights(folder, ("motion", "fusion", "appearance")))
+    assert set(noted.weights) == {"motion", "fusion"}
+    noted.write(path)
+    assert read(path) == noted
+    put(2.0)
+    with pytest.raises(CheckpointError, match=r"was fitted for other weights than .*motion\.safetensors"):
+        read(path)
+    fitted.write(path)
+    assert read(path) == fitted
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weights": {"../x": "a"}}))
+    with pytest.raises(CheckpointError, match="damaged"):
+        read(path)
+
+
+def test_a_run_notes_the_weights_of_its_calibration(trained: TrainedRun) -> None:
+    folder = FoldFolder(trained.folder)
+    calibration = read_calibration(folder.timeline)
+    assert calibration is not None
+    assert calibration.weights == digests_of_weights(folder, calibration.streams)
+    assert "motion" in calibration.weights
 
 
 def _run_with(thresholds: tuple[float, float], trained: TrainedRun, target: Path) -> Path:
@@ -146,5 +190,6 @@ def test_a_run_calibrates_it(generated: Path, tmp_path: Path) -> None:
     assert cascade is not None
     assert cascade.clips >= MIN_CLIPS
     assert cascade.cascaded >= cascade.full
+    assert cascade.weights.keys() == {"motion", "fusion"}
     assert_ok(moclip("run", generated, *sets((*quick, "run.streams=[motion]"))))
     assert not (tmp_path / "run" / "cascade.json").exists()

@@ -6,12 +6,15 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from moclip_lite.appearance.encoder import LazyEncoder
+from moclip_lite.datasets import Clip, VideoDataset
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
@@ -21,6 +24,7 @@ from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.shards.index import ShardIndex, block_digests
 from moclip_lite.shards.read import ShardReader
+from moclip_lite.shards.write import ShardPlan
 from moclip_lite.storage.digest import digest_file
 from moclip_lite.storage.files import read_tensors
 
@@ -222,6 +226,9 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
     listing = assert_ok(moclip("dataset", "list", shards, "--json")).json
     assert len(listing["clips"] if isinstance(listing["clips"], list) else range(listing["clips"])) > 7
     elsewhere = sets(("data.kind=shards", f"data.root={shards}", f"cache.dir={tmp_path / 'cache'}"))
+    again = moclip("pack", *trained.words()[1:], *elsewhere, "--out", tmp_path / "again", "--shard-clips", 7)
+    assert_ok(again)  # the same entries and the same plan, without videos and with an empty cache
+    assert ShardIndex.read(tmp_path / "again" / "index.json") == ShardIndex.read(shards / "index.json")
     assert_ok(moclip(*trained.words(tmp_path / "run"), *elsewhere))
     assert_same_weights(trained.folder, tmp_path / "run")
     elsewhere_weights = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--pretrained", "/absent.pt")
@@ -233,11 +240,53 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
         assert_refused(other, f"was packed with motion.{name}=", "pack again")
 
 
-def test_a_buffer_that_decides_the_order_is_another_training(
+@pytest.mark.parametrize(
+    ("asked", "splits"), [((), (1, 2)), (("data.splits=[2]",), (2,)), (("data.splits=[1,2]",), (1, 2))]
+)
+def test_runs_on_shards_take_the_official_splits_that_are_named(
+    tmp_path: Path, asked: tuple[str, ...], splits: tuple[int, ...]
+) -> None:
+    """By default all that were packed; the run folder says which."""
+    clips = tuple(Clip(tmp_path / f"{n}.mp4", f"{n}.mp4", "ab"[n % 2]) for n in range(4))
+    parts = (frozenset({"0.mp4", "1.mp4"}), frozenset({"2.mp4", "3.mp4"}))
+    dataset = VideoDataset(tmp_path, clips, ("a", "b"), {"split1": parts, "split2": parts[::-1]})
+    session = session_on(tmp_path, tmp_path / "run", *asked)
+    session.inputs.__dict__ |= {"feature_file": None, "packed": SimpleNamespace(dataset=dataset)}
+    assert list(session.dataset.official) == [f"split{number}" for number in splits]
+    assert session.saved_experiment.data.splits == splits
+
+
+def test_features_are_not_packed_as_clips(packed: Path, tmp_path: Path) -> None:
+    assert_refused(
+        moclip("pack", packed, "--out", tmp_path / "again"), "holds features", "is copied as it is"
+    )
+    assert not (tmp_path / "again").exists()
+
+
+def test_what_is_measured_is_no_part_of_a_plan() -> None:
+    """Another machine, or another cache, goes on with a packing and repairs its shards."""
+    plan = ShardPlan(
+        kind="clips", rows=1, content="c", columns={}, labels={}, description={}, measured={"ms": 1.0}
+    )
+    assert replace(plan, measured={"ms": 2.0}).digest == plan.digest
+    assert replace(plan, description={"ms": 2.0}).digest != plan.digest
+
+
+def test_another_machine_repairs_shards(
     trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The time that an encoder takes is measured anew there."""
+    words = ("pack", *trained.words()[1:], "--out", tmp_path / "shards", "--shard-clips", 7)
+    assert_ok(moclip(*words))
+    cost = LazyEncoder.cost
+    monkeypatch.setattr(LazyEncoder, "cost", property(lambda made: {**cost.fget(made), "latency_ms": 1e6}))
+    (tmp_path / "shards" / "part-00001.parquet").unlink()
+    assert_ok(moclip(*words))
+    assert_ok(moclip("pack", tmp_path / "shards", "--verify"))
+
+
+def test_a_buffer_that_decides_the_order_is_another_training(trained: TrainedRun, tmp_path: Path) -> None:
     """Each of two trainings on one cache gives what it gives on an empty one."""
-    monkeypatch.setattr("moclip_lite.training.batches.CHUNK", 2)
     shards = tmp_path / "shards"
     assert_ok(moclip("pack", *trained.words()[1:], "--out", shards, "--shard-clips", 7))
 

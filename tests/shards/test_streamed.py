@@ -51,6 +51,24 @@ def test_an_order_names_each_clip_once_and_stays_near_in_the_files() -> None:
     np.testing.assert_array_equal(few, np.random.default_rng(5).permutation(100))
 
 
+def test_a_small_buffer_holds_clips_of_all_classes_of_its_chunk() -> None:
+    """Files are sorted by class: rows of a chunk that stay in their order would be few classes a window."""
+    classes = np.repeat(np.arange(16), 64)  # of a chunk
+    order = buffered_order(np.arange(2 * len(classes)), 64, np.random.default_rng(0))
+    for start in range(0, len(order), 64):
+        window = order[start : start + 64]
+        assert len(np.unique(window // 1024)) == 1  # still read at once
+        assert len(np.unique(classes[window % 1024])) > 10
+
+
+def test_a_chunk_may_be_as_small_as_what_is_read_at_once() -> None:
+    order = buffered_order(np.arange(1000), 256, np.random.default_rng(0), 64)
+    assert sorted(order) == list(range(1000))
+    windows = [order[start : start + 256] for start in range(0, 1000, 256)]
+    assert all(len(np.unique(window // 64)) <= 256 // 64 + 2 for window in windows)
+    assert max(np.ptp(window) for window in windows) > 512  # chunks from all over the files
+
+
 @pytest.mark.parametrize("first", [0, 1, 7, 18])
 def test_batches_from_any_on_are_those_of_the_epoch(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moclip_lite.training.batches.CHUNK", 16)

@@ -17,7 +17,7 @@ from ...storage.files import read_json, write_json
 from ..clip import Clip, ClipJob, VideoDataset
 from ..clip_errors import CLIP_ERRORS, problem_of, sentence_of, stops_all
 from ..manifest import MANIFEST, RECIPE, ManifestRow, read_manifest, write_manifest
-from ..walk import is_file
+from ..walk import is_file, lies_within
 from .originals import Original, original_of_copy, strays, written_stamp
 from .recipes import recipe_name
 
@@ -97,7 +97,7 @@ def prepare(
     """
     require_packages(("ffmpeg", "imageio_ffmpeg", "pyarrow"))
     name = recipe_name(recipe)
-    if out.resolve().is_relative_to(dataset.root.resolve()):
+    if lies_within(dataset.root, out):
         raise DataError(
             f"{out} lies within {dataset.root}, where its clips would become originals; choose another folder"
         )
