@@ -22,7 +22,7 @@ from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..parallel.runner import JobRunner
 from ..progress import Reporter
 from ..storage.cache import Arrays, FeatureCache
-from ..storage.digest import stamped_digest
+from ..storage.content_digests import stamped_digest
 from ..storage.names import printable
 from ..storage.objects import ObjectFolder
 from .encode import WindowSpec, encode_on_nodes, encode_windows

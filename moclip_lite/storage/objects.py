@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeVar
 
 from mv_tools.remote import RemoteFile, RemoteReader
-from mv_tools.urls import file_system, reported, url_of
+from mv_tools.urls import WEB, file_system, reported, url_of
 
 from ..errors import ConfigError
 from .local_file import local_path
@@ -24,7 +24,6 @@ from .local_file import local_path
 __all__ = ["Listed", "ObjectFolder", "Version"]
 
 _REQUESTS: Final = 16  # at once
-_READ_ONLY: Final = ("http", "https")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -259,7 +258,7 @@ class ObjectFolder:
             ConfigError: it is one.
         """
         scheme = self.url.partition(":")[0]
-        if scheme in _READ_ONLY:
+        if scheme in WEB:
             raise ConfigError(f"{self.url}: {scheme} URLs are only read; write to a local folder or to s3://")
 
 
