@@ -40,11 +40,12 @@ _URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTA
 _SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|security-token)|sig=|token=|key=")
 _LIBRARIES: Final = ("botocore", "aiobotocore", "aiohttp", "s3fs", "google", "gcsfs")
 _VERSIONED: Final = "?versionId="  # what s3fs takes for the end of a name
+_BUCKET: Final = re.compile(r"(?!s3:)|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/|$)")  # as S3 lets them be named
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 class ServerFailure(OSError):
-    """A server refuses, can't be reached or answers no ranges: that concerns all that lies there, not a file."""
+    """A server refuses, can't be reached or answers no ranges, which concerns all that lies there."""
 
     def of(self, url: str) -> ServerFailure:
         """The same about another URL of the server, such as the folder that was asked for."""
@@ -104,26 +105,44 @@ def spelled(path: str | os.PathLike[str]) -> str:
 
 
 def url_below(folder: str, name: str) -> str:
-    """The URL of what lies below a URL under a name, which is a name as of a local file."""
+    """The URL of what lies below a URL under a name; names are those of local files, only URLs are encoded.
+
+    Raises:
+        ArgumentError: no URL stands for the name.
+    """
     if not name:
         return folder
+    _refuse_ambiguous(folder, name)
     return f"{folder.rstrip('/')}/{quote(name) if _is_web(folder) else name}"
 
 
-def name_below(folder: str, url: str) -> str:
-    """The name of what lies below a URL; of what does not, its whole URL.
+def name_below(folder: str, rest: str) -> str:
+    """The name of what lies below a URL.
+
+    Args:
+        folder: the URL.
+        rest: what follows the URL of the folder in that of the file.
 
     Raises:
-        ValueError: the URL can't be made of the name.
+        ArgumentError: no URL can be made of the name.
     """
-    rest = url.removeprefix(folder.rstrip("/") + "/")
-    if not _is_web(folder):
-        if folder.startswith("s3:") and _VERSIONED in rest:
-            raise ValueError(f"S3's clients take {_VERSIONED} in a name for a version")
-        return rest
-    if "%2f" in rest.lower():
-        raise ValueError("a slash within a name is encoded")
-    return unquote(rest)
+    _refuse_ambiguous(folder, rest)
+    return unquote(rest) if _is_web(folder) else rest
+
+
+def _refuse_ambiguous(folder: str, rest: str) -> None:
+    """Refuse names of which a URL would be another object's.
+
+    Raises:
+        ArgumentError: it would.
+    """
+    if folder.startswith("s3:") and _VERSIONED in rest:
+        reason = f"{_VERSIONED} in a name is taken for the end of it"
+    elif _is_web(folder) and "%2f" in rest.lower():
+        reason = "a name that holds a slash can't be told from a folder"
+    else:
+        return
+    raise ArgumentError(f"{folder.rstrip('/')}/{rest}: {reason}; give the object another name")
 
 
 def _is_web(url: str) -> bool:
@@ -196,7 +215,7 @@ def _translated(url: str, error: Exception) -> Exception:
     code = _code(error)
     if code == "NoSuchBucket":
         return NoSuchBucket(errno.ENOENT, "there is no such bucket", url)
-    if "InvalidBucketName" in (code, name) or "invalid bucket name" in words:
+    if "InvalidBucketName" in (code, name) or (_status(error) == 400 and not _BUCKET.match(url)):
         return ServerFailure(errno.EINVAL, "no bucket can have this name", url)
     if isinstance(error, FileNotFoundError) or _status(error) in (404, 410):
         return FileNotFoundError(errno.ENOENT, "there is no such object", url)

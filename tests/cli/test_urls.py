@@ -12,7 +12,7 @@ from moclip_lite.cli.urls import TAKE_URLS, path_parameters
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
 
-from support.cli import assert_refused, moclip
+from support.cli import assert_ok, assert_refused, moclip
 from support.runs import made_run
 
 PARAMETERS = [(name, parameter) for name, parameter in path_parameters(typer.main.get_command(app))]
@@ -101,3 +101,21 @@ def test_a_comparison_is_read_from_urls_and_written_to_one(
     assert b"motion" in memory.cat_file("/runs/page.md")
     memory.rm("/runs", recursive=True)
     assert not [path for path in tmp_path.iterdir() if ":" in path.name]
+
+
+def test_places_are_printed_as_urls(clip: Path) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for name in ("one/a b.mp4", "two/c.mp4"):
+        memory.pipe_file(f"/printed/{name}", clip.read_bytes())
+    listed = assert_ok(moclip("dataset", "list", "memory://printed", "--json")).json
+    assert (listed["root"], listed["clips"]) == ("memory://printed", 2)
+    assert "memory://printed: 2 clips" in assert_ok(moclip("dataset", "list", "memory://printed")).out
+    url = "memory://printed/one/a b.mp4"
+    assert assert_ok(moclip("mv", "probe", url, "--json")).json["path"] == url
+    memory.rm("/printed", recursive=True)
+
+
+def test_a_server_that_is_not_reached_is_said_of_what_was_named() -> None:
+    sentence = assert_refused(moclip("dataset", "list", "http://127.0.0.1:9/x"), "it can't be reached")
+    assert "http://127.0.0.1:9/x:" in sentence
+    assert "config.yaml" not in sentence
