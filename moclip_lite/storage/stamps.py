@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from mv_tools import SourceChanged
 from mv_tools.remote import RemoteFile
+from mv_tools.source import file_stamp
 from mv_tools.urls import is_url, spelled
 
 __all__ = ["FileStamp", "Stamp", "UrlStamp", "check_unchanged", "stamp_of"]
@@ -40,8 +41,7 @@ class FileStamp(NamedTuple):
         Raises:
             OSError, ValueError: it is absent, or has an impossible name.
         """
-        stat = path.stat()
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, socket.gethostname())
+        return cls(*file_stamp(path), socket.gethostname())
 
     def equals(self, other: Stamp) -> bool:
         """Whether both are of the same content, as far as the machines that asked can tell."""

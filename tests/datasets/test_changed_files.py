@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,12 @@ from moclip_lite.appearance import extract as appearance
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.datasets import Clip
 from moclip_lite.datasets.extraction import ExtractReport
+from moclip_lite.datasets.segments import SharedDecoders
 from moclip_lite.motion import extract as motion
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
 from mv_tools import SourceChanged
+from mv_tools.source import Source
 from mv_tools.urls import ServerFailure
 
 from support.http_files import http_files
@@ -116,3 +119,16 @@ def test_lost_motion_is_not_made_again_of_another_object(
         make_clip("b.mp4", crf="30").replace(path)
         with pytest.raises(SourceChanged, match="was changed since its motion was read"):
             motion.load_motion(clip.path, SPEC, cache, key)
+
+
+def test_a_file_of_the_size_and_time_of_the_older_one_is_opened_again(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    for file, content in ((path, b"one"), (other, b"two")):
+        file.write_bytes(content)
+        os.utime(file, (1e9, 1e9))
+    files = SharedDecoders(Path.read_bytes)
+    assert files.of(path) == files.of(path) == b"one"
+    stamp = Source.of(path).stamp
+    other.replace(path)
+    assert files.of(path) == b"two"
+    assert Source.of(path).stamp != stamp
