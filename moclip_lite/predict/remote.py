@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mv_tools.urls import is_url, spelled
 
-from ..datasets.clip_errors import CLIP_ERRORS, sentence_of, stops_all
+from ..datasets.clip_errors import CLIP_ERRORS, sentence_of
 from ..engine.base import EngineName
 from ..errors import CheckpointError
 from ..parallel.threads import available_cores
@@ -83,8 +83,6 @@ def explain_file(job: FileJob) -> Prediction | str:
     try:
         answer = classifier.explain(job.path, job.top_k, cascade=job.cascade)
     except CLIP_ERRORS as error:
-        if stops_all(error):
-            raise
         return sentence_of(error)
     return replace(answer, path=job.name)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from moclip_lite.cli.app import app
+from moclip_lite.cli.batch import refusal
 from moclip_lite.cli.urls import TAKE_URLS, path_parameters
+from moclip_lite.datasets.clip_errors import problem_of
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
+from mv_tools.source import Source
+from mv_tools.urls import ServerFailure
 
 from support.cli import assert_ok, assert_refused, moclip
 from support.runs import made_run
@@ -119,3 +124,14 @@ def test_a_server_that_is_not_reached_is_said_of_what_was_named() -> None:
     sentence = assert_refused(moclip("dataset", "list", "http://127.0.0.1:9/x"), "it can't be reached")
     assert "http://127.0.0.1:9/x:" in sentence
     assert "config.yaml" not in sentence
+
+
+def test_a_server_that_is_lost_leaves_answers_for_other_files(tmp_path: Path) -> None:
+    lost = Path("http://127.0.0.1:9/x.mp4")
+    with pytest.raises(ServerFailure) as failure:
+        Source.of(lost)
+    reason = "http://127.0.0.1:9/x.mp4: it can't be reached (ClientConnectorError)"
+    assert refusal(lost, failure.value) == (lost, reason)
+    with pytest.raises(ServerFailure):  # of a data set, all clips lie there
+        problem_of("x.mp4", failure.value)
+    assert pickle.loads(pickle.dumps(failure.value)).args == failure.value.args  # of another process
