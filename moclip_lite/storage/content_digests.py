@@ -149,7 +149,7 @@ class ContentDigests:
             for url, found in digests_at_urls(list(urls), known):
                 digests[urls[url]] = Stamped(found.digest, found.stamp)
                 if found.fresh:
-                    fresh.append((valid_unicode(url), *found.stamp, found.digest))
+                    fresh.append((valid_unicode(url), *found.stamp[:2], found.digest))
         finally:  # also of a server that was lost
             self._remember(_URLS, fresh)
         return digests

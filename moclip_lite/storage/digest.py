@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["digest_bytes", "digest_file"]
+from mv_tools.remote import RemoteFile
+
+__all__ = ["digest_bytes", "digest_file", "digest_remote"]
 
 _CHUNK: Final = 1 << 20
+_REMOTE_CHUNK: Final = 4 << 20
 _SIZE: Final = 16
 
 
@@ -30,3 +33,14 @@ def digest_file(path: Path) -> str:
                 yield chunk
 
     return digest_bytes(chunks())
+
+
+def digest_remote(file: RemoteFile) -> str:
+    """As :func:`digest_file`, of a file at a URL, which is read whole.
+
+    Raises:
+        OSError: it can't be read.
+        SourceChanged: it was changed while it was read.
+    """
+    starts = range(0, file.size, _REMOTE_CHUNK)
+    return digest_bytes(file.read_range(start, min(start + _REMOTE_CHUNK, file.size)) for start in starts)

@@ -15,6 +15,8 @@ from mv_tools.remote import RemoteFile
 from mv_tools.source import file_stamp
 from mv_tools.urls import is_url, spelled
 
+from .digest import digest_remote
+
 __all__ = ["FileStamp", "Stamp", "UrlStamp", "check_unchanged", "stamp_of"]
 
 
@@ -56,10 +58,22 @@ class UrlStamp(NamedTuple):
     Attributes:
         size: in bytes.
         version: see :class:`mv_tools.remote.RemoteFile`.
+        content: digest of the content where the version is none that another content changes, else "".
     """
 
     size: int
     version: str
+    content: str = ""
+
+    @classmethod
+    def of(cls, file: RemoteFile) -> UrlStamp:
+        """The stamp of a file, which is read where the server tells too little of it.
+
+        Raises:
+            OSError, SourceChanged: it can't be read.
+        """
+        told = file.identity or file.keeps_versions_apart
+        return cls(file.size, file.version, "" if told else digest_remote(file))
 
     def equals(self, other: Stamp) -> bool:
         """Whether both are of the same content, as far as the server tells."""
@@ -74,10 +88,10 @@ def stamp_of(path: Path) -> Stamp:
 
     Raises:
         OSError, ValueError: it is absent, or has an impossible name.
+        SourceChanged: one at a URL was changed while it was read.
     """
     if is_url(path):
-        file = RemoteFile(spelled(path))
-        return UrlStamp(file.size, file.version)
+        return UrlStamp.of(RemoteFile(spelled(path)))
     return FileStamp.of(path)
 
 

@@ -10,12 +10,11 @@ from mv_tools import SourceChanged
 from mv_tools.remote import RemoteFile
 from mv_tools.urls import ServerFailure
 
-from .digest import digest_bytes
+from .digest import digest_bytes, digest_remote
 from .stamps import UrlStamp
 
 __all__ = ["UrlDigest", "digest_at_url", "digests_at_urls"]
 
-_CHUNK: Final = 4 << 20
 _REQUESTS: Final = 16  # at once
 
 Known = tuple[int | str, ...]
@@ -48,14 +47,14 @@ def digest_at_url(url: str, known: Known | None) -> UrlDigest:
         SourceChanged: it was changed while it was read.
     """
     file = RemoteFile(url)
-    stamp = UrlStamp(file.size, file.version)
+    stamp = UrlStamp.of(file)
     if file.identity:
         return UrlDigest(digest_bytes([f"remote {file.identity}".encode()]), stamp)
-    if known is not None and file.keeps_versions_apart and known[:2] == stamp:
+    if stamp.content:
+        return UrlDigest(stamp.content, stamp)
+    if known is not None and known[:2] == stamp[:2]:
         return UrlDigest(str(known[2]), stamp)
-    starts = range(0, file.size, _CHUNK)
-    digest = digest_bytes(file.read_range(start, min(start + _CHUNK, file.size)) for start in starts)
-    return UrlDigest(digest, stamp, fresh=file.keeps_versions_apart)
+    return UrlDigest(digest_remote(file), stamp, fresh=True)
 
 
 def digests_at_urls(urls: Sequence[str], known: Mapping[str, Known]) -> Iterator[tuple[str, UrlDigest]]:

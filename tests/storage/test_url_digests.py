@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.storage import url_digests
+from moclip_lite.storage import stamps, url_digests
 from moclip_lite.storage.content_digests import ContentDigests
-from moclip_lite.storage.digest import digest_file
+from moclip_lite.storage.digest import digest_file, digest_remote
 from mv_tools.remote import RemoteFile
 from mv_tools.urls import ServerFailure
 
@@ -47,11 +47,8 @@ def test_contents_are_read_again_where_no_etag_tells_versions_apart(
     alike: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: tuple[str, ...], reads: int
 ) -> None:
     read: list[object] = []
-    monkeypatch.setattr(
-        url_digests,
-        "digest_bytes",
-        lambda parts, made=url_digests.digest_bytes: read.append(1) or made(parts),
-    )
+    for module in (url_digests, stamps):
+        monkeypatch.setattr(module, "digest_remote", lambda file: read.append(1) or digest_remote(file))
     with http_files(alike[0].parent, *lacks) as url:
         path = Path(f"{url}/a.mp4")
         first = ContentDigests(tmp_path / "digests.sqlite").stamped([path])
