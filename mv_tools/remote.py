@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -14,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from .errors import SourceChanged
-from .urls import file_system, reported
+from .urls import WEB, ServerFailure, file_system, reported
 
 __all__ = ["RangeReader", "RemoteFile", "RemoteReader"]
 
@@ -34,8 +35,9 @@ class RemoteFile:
     Attributes:
         url: of the file.
         size: in bytes.
-        version: what changes with the content: ETag, version or time of modification;
-            "" where the server tells none.
+        version: what changes with the content of this URL: ETag, version or time of modification;
+            "" where the server tells none. Files at two URLs may have the same one (RFC 9110, 8.8.3):
+            web servers make it of size and time.
         fetched: bytes that were requested from the server so far.
 
     Raises:
@@ -46,7 +48,7 @@ class RemoteFile:
     def __init__(self, url: str) -> None:
         self.url = url
         self._system, self._path = file_system(url)
-        self.size, self.version = self._status()
+        self.size, self.version = self.status()
         self.fetched = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         # The block behind the last request, and blocks of the next request that goes on there.
@@ -57,19 +59,43 @@ class RemoteFile:
         return type(self), (self.url,)
 
     @property
+    def identity(self) -> str:
+        """What no other content at a URL shares, as far as the server tells; "" where it tells nothing such.
+
+        S3's ETag is made of the content. That of another object store is made anew with each version of an
+        object, so that it is one along with the URL.
+        """
+        scheme = self.url.partition(":")[0]
+        if scheme in (*WEB, "memory") or not self.version:
+            return ""
+        if scheme == "s3":
+            return f"{self.size} {self.version}" if self.version.startswith('"') else ""
+        return f"{self.url} {self.size} {self.version}"
+
+    @property
+    def keeps_versions_apart(self) -> bool:
+        """Whether another content of this URL has another version: an ETag that is not weak, and no time."""
+        return self.version.startswith('"')
+
+    @property
     def stamp(self) -> tuple[int, int]:
         """(size, number of the version) as the server says now; they change with the file."""
-        size, version = self._status()
+        size, version = self.status()
         return size, int.from_bytes(hashlib.blake2b(version.encode(), digest_size=7).digest(), "big")
 
-    def _status(self) -> tuple[int, str]:
+    def status(self) -> tuple[int, str]:
+        """(size, version) as the server says now.
+
+        Raises:
+            FileNotFoundError, OSError: it is gone, or can't be asked for.
+        """
         with reported(self.url):
             self._system.invalidate_cache(self._system._parent(self._path))
             facts = self._system.info(self._path)
         if facts.get("type") == "directory":
             raise IsADirectoryError(21, "this is a folder, not a file", self.url)
         if facts.get("size") is None:
-            raise OSError(f"{self.url}: the server does not tell its size")
+            raise ServerFailure(errno.EIO, "the server does not tell its size", self.url)
         versions = (facts.get(name) for name in _VERSIONS)
         return int(facts["size"]), str(next((v for v in versions if v), ""))
 
@@ -122,7 +148,8 @@ class RemoteFile:
             data = self._ranges[self.url.partition(":")[0]](start, end)
         self.fetched += len(data)
         if len(data) > end - start:
-            raise OSError(f"{self.url}: the server answers no ranges; download the file and give its path")
+            what = "the server answers no ranges; download the file and give its path"
+            raise ServerFailure(errno.EIO, what, self.url)
         if len(data) < end - start:
             raise SourceChanged(f"{self.url} was changed or cut while it was read; start again")
         return data
@@ -172,7 +199,7 @@ class RemoteFile:
     def _plain_range(self, start: int, end: int) -> bytes:
         """Of file systems that take no condition: the version is asked for after the content."""
         data = bytes(self._system.cat_file(self._path, start=start, end=end))
-        if self._status() != (self.size, self.version):
+        if self.status() != (self.size, self.version):
             raise SourceChanged(f"{self.url} was changed while it was read; start again")
         return data
 

@@ -22,7 +22,7 @@ from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .remote import RemoteFile, RemoteReader
 from .urls import is_url, spelled
 
-__all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path", "video_tracks"]
+__all__ = ["FORMATS", "Source", "SourceLike", "file_stamp", "open_video", "utf8_path", "video_tracks"]
 
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
 
@@ -102,14 +102,11 @@ class Source:
         return self.path or self.remote or self.data or b""
 
     @property
-    def stamp(self) -> tuple[int, int]:
-        """(size in bytes, time of modification in nanoseconds), which change with the file."""
+    def stamp(self) -> tuple[int, ...]:
+        """Numbers that change with the file on this machine; the size in bytes is the first."""
         if self.remote is not None:
             return self.remote.stamp
-        if self.path is None:
-            return len(self.data or b""), 0
-        status = self.path.stat()
-        return status.st_size, status.st_mtime_ns
+        return (len(self.data or b""),) if self.path is None else file_stamp(self.path)
 
     def open_raw(self) -> IO[bytes]:
         """Open the bytes of the file."""
@@ -153,6 +150,18 @@ class Source:
                 f"{self.name}: not a video file that can be opened; it is damaged, cut short before "
                 f"its index, or of another kind ({str(error.strerror or error).lower()})"
             ) from error
+
+
+def file_stamp(path: Path) -> tuple[int, int, int, int]:
+    """Size, times of modification and of change in nanoseconds, and inode of a file.
+
+    Programs that copy files set the second one back, and none can set the third.
+
+    Raises:
+        OSError, ValueError: it is absent, or has an impossible name.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def video_tracks(container: av.container.Container) -> list[av.video.stream.VideoStream]:

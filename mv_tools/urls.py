@@ -6,23 +6,58 @@ libraries below fsspec read it, and never from a URL.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from .errors import ArgumentError, BackendUnavailable, SourceChanged
 
-__all__ = ["SCHEMES", "file_system", "is_url", "reported", "spelled", "url_of"]
+__all__ = [
+    "SCHEMES",
+    "WEB",
+    "AccessRefused",
+    "NoSuchBucket",
+    "ServerFailure",
+    "file_system",
+    "is_url",
+    "name_below",
+    "reported",
+    "spelled",
+    "url_below",
+    "url_of",
+]
 
 SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "az", "abfs", "memory")
+WEB: Final = ("http", "https")
+"""Schemes whose URLs hold names percent-encoded (RFC 3986); those of object stores hold them as they are."""
+
 _URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTALL)
 _SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|security-token)|sig=|token=|key=")
 _LIBRARIES: Final = ("botocore", "aiobotocore", "aiohttp", "s3fs", "google", "gcsfs")
+_VERSIONED: Final = "?versionId="  # what s3fs takes for the end of a name
+_BUCKET: Final = re.compile(r"(?!s3:)|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/|$)")  # as S3 lets them be named
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+class ServerFailure(OSError):
+    """A server refuses, can't be reached or answers no ranges, which concerns all that lies there."""
+
+    def of(self, url: str) -> ServerFailure:
+        """The same about another URL of the server, such as the folder that was asked for."""
+        return type(self)(self.errno, self.strerror, url)
+
+
+class AccessRefused(ServerFailure, PermissionError):
+    """The server refuses."""
+
+
+class NoSuchBucket(ServerFailure, FileNotFoundError):
+    """The server has no such bucket."""
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:
@@ -69,6 +104,51 @@ def spelled(path: str | os.PathLike[str]) -> str:
     return url_of(path) or str(path)
 
 
+def url_below(folder: str, name: str) -> str:
+    """The URL of what lies below a URL under a name; names are those of local files, only URLs are encoded.
+
+    Raises:
+        ArgumentError: no URL stands for the name.
+    """
+    if not name:
+        return folder
+    _refuse_ambiguous(folder, name)
+    return f"{folder.rstrip('/')}/{quote(name) if _is_web(folder) else name}"
+
+
+def name_below(folder: str, rest: str) -> str:
+    """The name of what lies below a URL.
+
+    Args:
+        folder: the URL.
+        rest: what follows the URL of the folder in that of the file.
+
+    Raises:
+        ArgumentError: no URL can be made of the name.
+    """
+    _refuse_ambiguous(folder, rest)
+    return unquote(rest) if _is_web(folder) else rest
+
+
+def _refuse_ambiguous(folder: str, rest: str) -> None:
+    """Refuse names of which a URL would be another object's.
+
+    Raises:
+        ArgumentError: it would.
+    """
+    if folder.startswith("s3:") and _VERSIONED in rest:
+        reason = f"{_VERSIONED} in a name is taken for the end of it"
+    elif _is_web(folder) and "%2f" in rest.lower():
+        reason = "a name that holds a slash can't be told from a folder"
+    else:
+        return
+    raise ArgumentError(f"{folder.rstrip('/')}/{rest}: {reason}; give the object another name")
+
+
+def _is_web(url: str) -> bool:
+    return url.partition(":")[0] in WEB
+
+
 def file_system(url: str) -> tuple[Any, str]:
     """(fsspec's file system for a URL, the path in it); options come from the environment.
 
@@ -83,7 +163,10 @@ def file_system(url: str) -> tuple[Any, str]:
         if scheme == "s3":
             endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
             options = {"endpoint_url": endpoint} if endpoint else {}
-        system, path = fsspec.core.url_to_fs(url, **options)
+        kind = fsspec.get_filesystem_class(scheme)
+        # Not url_to_fs, which takes :: in a name for the beginning of another URL.
+        system = kind(**options, **kind._get_kwargs_from_urls(url))
+        path = kind._strip_protocol(url)
     except (ImportError, ValueError) as error:
         package = _PACKAGES.get(scheme, "aiohttp")
         raise BackendUnavailable(
@@ -98,7 +181,9 @@ def reported(url: str) -> Iterator[None]:
     """Turn the errors of fsspec's file systems into those of local files, without requests or credentials.
 
     Raises:
-        FileNotFoundError, PermissionError, OSError: the object is absent, refused, or can't be reached.
+        FileNotFoundError: the object is absent.
+        ServerFailure: the server refuses, can't be reached, or has no such bucket.
+        OSError: it can't be read or written.
         SourceChanged: it is another one than when it was opened.
     """
     try:
@@ -114,32 +199,48 @@ def reported(url: str) -> Iterator[None]:
 def _translated(url: str, error: Exception) -> Exception:
     """The error of a local file that an error of a file system at a URL amounts to."""
     words, name = " ".join(map(str, error.args)).lower(), type(error).__name__
-    if "pre-condition" in words or getattr(error, "status", None) == 412:  # s3fs's words for HTTP 412
+    if "pre-condition" in words or _status(error) == 412:  # s3fs's words for HTTP 412
         return SourceChanged(f"{url} was changed while it was read; start again")
     if name == "FlexibleChecksumError":  # of botocore: the object is not what was written
         return SourceChanged(f"{url} does not match the checksum that the server keeps of it: it is damaged")
     if "skewed" in words or "difference between the request time" in words:
-        return PermissionError(
+        return AccessRefused(
             13, "access is refused: the clock of this machine differs from the server's", url
         )
     if name in ("NoCredentialsError", "PartialCredentialsError"):
-        return PermissionError(13, "access is refused: no credentials in the environment", url)
+        return AccessRefused(13, "access is refused: no credentials in the environment", url)
     cause = error.__cause__  # fsspec takes any error of a web server for an absent file
-    if (
-        isinstance(cause, Exception)
-        and _library(cause) == "aiohttp"
-        and getattr(cause, "status", 0) not in (404, 410)
-    ):
+    if isinstance(cause, Exception) and _library(cause) == "aiohttp" and _status(cause) not in (404, 410):
         return _translated(url, cause)
-    number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, FileNotFoundError):
-        response: Any = getattr(error.__cause__, "response", {})
-        what = "bucket" if response.get("Error", {}).get("Code") == "NoSuchBucket" else "object"
-        return FileNotFoundError(number, f"there is no such {what}", url)
-    if isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):
-        return PermissionError(number, "access is refused", url)
+    code = _code(error)
+    if code == "NoSuchBucket":
+        return NoSuchBucket(errno.ENOENT, "there is no such bucket", url)
+    if "InvalidBucketName" in (code, name) or (_status(error) == 400 and not _BUCKET.match(url)):
+        return ServerFailure(errno.EINVAL, "no bucket can have this name", url)
+    if isinstance(error, FileNotFoundError) or _status(error) in (404, 410):
+        return FileNotFoundError(errno.ENOENT, "there is no such object", url)
+    if isinstance(error, PermissionError) or _status(error) in (401, 403):
+        return AccessRefused(errno.EACCES, "access is refused", url)
     lost = isinstance(error, (ConnectionError, TimeoutError)) or _library(error) in _LIBRARIES
-    return OSError(f"{url}: it can't be {'reached' if lost else 'read or written'} ({name})")
+    answer = f"HTTP {_status(error)}" if _status(error) else name
+    what = f"it can't be {'reached' if lost else 'read or written'} ({answer})"
+    return ServerFailure(errno.EIO, what, url)
+
+
+def _status(error: Exception) -> int:
+    """The status of HTTP that an error is about; 0 of others."""
+    return int(getattr(error, "status", None) or _answer(error, "ResponseMetadata").get("HTTPStatusCode", 0))
+
+
+def _code(error: Exception) -> str:
+    """S3's name of an error."""
+    return str(_answer(error, "Error").get("Code", ""))
+
+
+def _answer(error: Exception, part: str) -> dict[str, Any]:
+    """A part of the answer of an S3 server that s3fs made an error of."""
+    response: Any = getattr(error.__cause__, "response", None) or {}
+    return dict(response.get(part, {}))
 
 
 def _library(error: Exception) -> str:

@@ -158,7 +158,7 @@ def _prepared(
 
     yield clip, key, _attempt(clip, lambda _: prepared(frames))
 
-    def prepare(clip: Clip, stamp: Stamp | None) -> tuple[Tensor, ClipFrames] | str:
+    def prepare(clip: Clip, stamp: Stamp) -> tuple[Tensor, ClipFrames] | str:
         return _attempt(clip, lambda clip: prepared(_whole(read, stamp, clip)))
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -175,7 +175,7 @@ def _prepared(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _whole(read: FrameReader, stamp: Stamp | None, clip: Clip) -> ClipFrames:
+def _whole(read: FrameReader, stamp: Stamp, clip: Clip) -> ClipFrames:
     """The frames of a clip, of the file whose digest was taken."""
     frames = read(clip)
     check_unchanged(clip.path, stamp)

@@ -76,7 +76,7 @@ class EncodeJob(ClipJob):
     key: str
     model: RemoteModel
     motion: ClipMotion | None
-    stamp: Stamp | None
+    stamp: Stamp
 
 
 def encode_clip(job: EncodeJob) -> str | None:

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import typer
 
+from mv_tools.urls import ServerFailure
+
 from ..storage.names import named_reason, printable
 from .console import err, explain
 
@@ -51,11 +53,15 @@ def _is_folder(path: Path) -> bool:
 def refusal(path: Path, error: Exception) -> Refusal:
     """A file that got no answer, and why; call it in ``except Exception`` around the work on one file.
 
+    Files may lie at several servers: one that is lost leaves the others their answers.
+
     Raises:
         MoclipError, ArgumentError: `error` itself, where it is no matter of one file.
     """
     from ..datasets.clip_errors import CLIP_ERRORS, problem_of
 
+    if isinstance(error, ServerFailure):
+        return refusal_of(path, explain(error))
     reason = problem_of(printable(str(path)), error)
     if isinstance(error, CLIP_ERRORS):
         reason = explain(error)

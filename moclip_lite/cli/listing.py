@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mv_tools.urls import spelled
+
 from ..errors import DataError
 from ..progress import size_in_words
 from .console import ConsoleReporter, err, print_json, print_table
@@ -43,11 +45,11 @@ def list_dataset(
         classes = [
             {"label": label, "clips": count, "groups": groups[label]} for label, count in counts.items()
         ]
-        listing = {"root": str(dataset.root), "clips": len(dataset.clips), "classes": classes}
+        listing = {"root": dataset.shown, "clips": len(dataset.clips), "classes": classes}
         print_json(listing | ({"manifest": summary, "notes": notes} if summary else {}))
         return
     table = [[label, str(count), str(len(groups[label]))] for label, count in counts.items()]
-    print_table(f"{dataset.root}: {len(dataset.clips)} clips", ["class", "clips", "groups"], table)
+    print_table(f"{dataset.shown}: {len(dataset.clips)} clips", ["class", "clips", "groups"], table)
     if summary:
         err.print(_manifest_in_words(summary, rows), markup=False)
         for note in notes:
@@ -123,15 +125,15 @@ def _refuse(path: Path, problems: Sequence[TableProblem], notes: Sequence[str], 
     """
     if json:
         rows = [{"row": p.row, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({"table": str(path), "problems": rows, "notes": list(notes)})
+        print_json({"table": spelled(path), "problems": rows, "notes": list(notes)})
     else:
         print_table(
-            f"{path}: {len(problems)} row(s) with problems",
+            f"{spelled(path)}: {len(problems)} row(s) with problems",
             ["row", "column", "problem"],
             [[str(p.row), p.column, p.reason] for p in problems],
         )
     first = problems[0]
-    sentence = f"{path}, {first.place}: {first.reason} ({len(problems)} row(s) with problems)"
+    sentence = f"{spelled(path)}, {first.place}: {first.reason} ({len(problems)} row(s) with problems)"
     raise DataError("; ".join([sentence, *notes]))
 
 
@@ -152,7 +154,7 @@ def _print_table_classes(path: Path, dataset: VideoDataset, json: bool) -> None:
             }
             for label, count in counts.items()
         ]
-        facts = {"table": str(path), "root": str(dataset.root), "clips": len(dataset.clips), "videos": videos}
+        facts = {"table": spelled(path), "root": dataset.shown, "clips": len(dataset.clips), "videos": videos}
         notes = {"notes": list(dataset.notes), "problems": []}
         print_json({**facts, "classes": classes, "splits": splits, **notes})
         return
@@ -166,7 +168,7 @@ def _print_table_classes(path: Path, dataset: VideoDataset, json: bool) -> None:
         for label, count in counts.items()
     ]
     header = ["class", "clips", "groups", "seconds", "shortest", "longest"]
-    print_table(f"{path}: {len(dataset.clips)} clips of {videos} videos", header, rows)
+    print_table(f"{spelled(path)}: {len(dataset.clips)} clips of {videos} videos", header, rows)
     for name, parts in splits.items():
         err.print(f"{name}: " + ", ".join(f"{count} {part}" for part, count in parts.items()), markup=False)
 

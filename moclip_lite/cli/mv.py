@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from mv_tools.urls import spelled
+
 from ..progress import size_in_words
 from .console import ConsoleReporter, err, print_json
 from .options import Json
@@ -47,9 +49,9 @@ def probe(
     finally:
         reporter.close()
     if json:
-        print_json({"path": str(file), **summary.to_json()})
+        print_json({"path": spelled(file), **summary.to_json()})
     else:
-        print_probe(str(file), summary)
+        print_probe(spelled(file), summary)
 
 
 @app.command()
@@ -95,7 +97,9 @@ def extract(
     all_frames = start == 0 and stop is None and every == 1
     chosen = range(len(decoder))[start:stop:every]
     if not chosen:
-        raise typer.BadParameter(f"--start and --stop select no frame: {file} has {len(decoder)} frames")
+        raise typer.BadParameter(
+            f"--start and --stop select no frame: {spelled(file)} has {len(decoder)} frames"
+        )
     frames = iter(decoder) if all_frames else decoder.iter_frames_at(list(chosen))
     if kind == "stats":
         count = mv_tools.write_statistics(frames, out)
@@ -131,7 +135,7 @@ def show(
         decoder = mv_tools.MotionDecoder(file, backend=backend)
         if frame is not None and not 0 <= frame < len(decoder):
             raise typer.BadParameter(
-                f"--frame {frame}: {file} has {len(decoder)} frames (0 to {len(decoder) - 1})"
+                f"--frame {frame}: {spelled(file)} has {len(decoder)} frames (0 to {len(decoder) - 1})"
             )
         index = frame if frame is not None else len(decoder) // 2
         if decoder[index].pict_type == "I":

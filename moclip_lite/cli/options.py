@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from mv_tools.urls import is_url
+from mv_tools.urls import ServerFailure, is_url
 
 from ..errors import ConfigError
 from ..storage.objects import ObjectFolder
@@ -236,7 +236,7 @@ def _local_source(source: Path) -> tuple[Path, Path | None]:
         from ..storage.plain_yaml import MOST_BYTES
 
         return fetched(source, MOST_BYTES), None
-    if ObjectFolder.at(source).version("config.yaml") is not None:
+    if _holds(source, "config.yaml"):
         return snapshot(source), source
     return source, None
 
@@ -248,7 +248,20 @@ def _kind_at_url(source: Path) -> list[str]:
 
     if source.suffix.lower() in SUFFIXES:
         return ["data.kind=table", f"data.table={_quoted(source)}", f"data.root={_quoted(source.parent)}"]
-    return ["data.kind=shards"] if ObjectFolder.at(source).version(INDEX) is not None else []
+    return ["data.kind=shards"] if _holds(source, INDEX) else []
+
+
+def _holds(folder: Path, name: str) -> bool:
+    """Whether a folder at a URL holds an object; an error is about the folder, which is what was named.
+
+    Raises:
+        ServerFailure: the server refuses, or can't be reached.
+    """
+    objects = ObjectFolder.at(folder)
+    try:
+        return objects.version(name) is not None
+    except ServerFailure as error:
+        raise error.of(objects.url) from None
 
 
 def overrides_of(named: dict[str, Any]) -> list[str]:

@@ -159,6 +159,11 @@ class VideoDataset:
         """The root as division.json of a run holds it: an absolute path, or a URL."""
         return spelled(self.root) if is_url(self.root) else str(self.root.resolve())
 
+    @property
+    def shown(self) -> str:
+        """The root as messages name it."""
+        return spelled(self.root)
+
     def with_splits(self, names: Sequence[str]) -> VideoDataset:
         """The same clips with these official splits only; a data set without splits is unchanged.
 
@@ -169,7 +174,9 @@ class VideoDataset:
             return self
         absent = [name for name in names if name not in self.official]
         if absent:
-            raise DataError(f"{self.root}: no {shorten(absent)} among its splits, {', '.join(self.official)}")
+            raise DataError(
+                f"{self.shown}: no {shorten(absent)} among its splits, {', '.join(self.official)}"
+            )
         return replace(self, official={name: self.official[name] for name in names})
 
     def counts(self) -> dict[str, int]:

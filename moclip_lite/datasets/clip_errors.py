@@ -8,6 +8,7 @@ from typing import Final
 import av.error
 
 from mv_tools import ArgumentError, MotionError
+from mv_tools.urls import ServerFailure
 
 from ..errors import ConfigError, MoclipError, bug_reason, exhausted_memory, out_of_memory, report_bug
 from ..storage.names import printable
@@ -36,8 +37,9 @@ def sentence_of(error: BaseException) -> str:
 
 
 def stops_all(error: BaseException) -> bool:
-    """Whether an error in writing one clip concerns all clips: the disk is full or read-only."""
-    return isinstance(error, OSError) and error.errno in _DISK
+    """Whether an error with one clip concerns all clips: the disk is full or read-only, or a server of files
+    at URLs refuses or can't be reached."""
+    return isinstance(error, ServerFailure) or (isinstance(error, OSError) and error.errno in _DISK)
 
 
 def problem_of(name: str, error: Exception) -> str:
@@ -46,9 +48,11 @@ def problem_of(name: str, error: Exception) -> str:
     Call it in ``except Exception`` around the work on one clip of several.
 
     Raises:
-        MoclipError, ArgumentError: `error` itself, if it concerns all clips.
+        MoclipError, ArgumentError, OSError: `error` itself, if it concerns all clips.
         ConfigError: a GPU's memory ran out, as it would for the other clips.
     """
+    if stops_all(error):
+        raise error
     memory = exhausted_memory(error)
     if memory == "the GPU":
         raise ConfigError(out_of_memory(error)) from error

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mv_tools.remote import RemoteFile
+from mv_tools.urls import is_url, spelled
+
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import ContentDigests, Stamped
+from ..storage.content_digests import ContentDigests, Stamped
 from ..storage.files import write_rows
 from ..storage.stamps import Stamp
 from . import Clip
-from .clip_errors import reason_of
+from .clip_errors import reason_of, stops_all
 from .clip_notes import ClipNote
 from .content import content_of
 
@@ -80,7 +83,11 @@ class ExtractReport:
 
 
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:
-    """Clip name -> its content, see :func:`content_of`; unreadable files are left out."""
+    """Clip name -> its content, see :func:`content_of`; unreadable files are left out.
+
+    Raises:
+        OSError: a server of files at URLs refuses, or can't be reached.
+    """
     return {name: known.digest for name, known in stamped_contents(clips, cache).items()}
 
 
@@ -97,13 +104,22 @@ def stamped_contents(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, St
 
 
 def _unreadable_reason(path: Path) -> str:
-    """Why a file has no digest."""
+    """Why a file has no digest.
+
+    Raises:
+        OSError: a server of files at URLs refuses, or can't be reached.
+    """
     try:
+        if is_url(path):
+            RemoteFile(spelled(path))
+            return "was changed while it was read; run the command again"
         with path.open("rb") as file:
             file.read(1)
-    except FileNotFoundError:
-        return "the file is missing"
     except (OSError, ValueError) as error:
+        if stops_all(error):
+            raise
+        if isinstance(error, FileNotFoundError) and not is_url(path):
+            return "the file is missing"
         return reason_of(error)
     return "the file could not be read to its end"
 
@@ -113,7 +129,7 @@ class Waiting(NamedTuple):
 
     clip: Clip
     key: str
-    stamp: Stamp | None
+    stamp: Stamp
 
 
 def pending(

@@ -1,4 +1,4 @@
-"""Data sets at URLs: class folders are listed, tables fetched, and videos read by ranges where they lie."""
+"""Data sets at URLs: class folders are listed, and videos read by ranges where they lie."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from mv_tools.urls import url_of
 
 from ..errors import DataError
 from ..storage.objects import ObjectFolder
-from ..storage.url_files import fetched
 from .clip import Clip, VideoDataset, group_of
 from .folder import folder_part
 from .walk import VIDEO_SUFFIXES
 
-__all__ = ["fetched_table", "load_remote_folder"]
+__all__ = ["load_remote_folder"]
 
-_MOST_TABLE: Final = 256 << 20  # bytes
 _SPLIT: Final = "split1"
 
 
@@ -37,14 +35,17 @@ def load_remote_folder(root: Path, *, group_pattern: str | None = None) -> Video
         raise DataError(f"{root}: not a URL that can be read")
     clips: list[Clip] = []
     parts: dict[str, set[str]] = {}
-    names = [name for name in map(PurePosixPath, ObjectFolder(url).names()) if not _hidden(name)]
+    folder = ObjectFolder(url)
+    names = [name for name in map(PurePosixPath, folder.names()) if not _hidden(name)]
     videos = [name for name in names if name.suffix.lower() in VIDEO_SUFFIXES]
     divided = bool(videos) and all(len(name.parts) > 2 and folder_part(name.parts[0]) for name in videos)
     for name in videos:
         if len(name.parts) < 2 + divided:
             raise DataError(f"{url}: {name} lies in no class folder; the layout is {url}/<class>/<clip>")
         text = name.as_posix()
-        clips.append(Clip(root / text, text, name.parts[int(divided)], group_of(group_pattern, text)))
+        clips.append(
+            Clip(folder.path_of(text), text, name.parts[int(divided)], group_of(group_pattern, text))
+        )
         if divided:
             parts.setdefault(folder_part(name.parts[0]) or "", set()).add(text)
     if not clips:
@@ -63,13 +64,3 @@ def load_remote_folder(root: Path, *, group_pattern: str | None = None) -> Video
 
 def _hidden(name: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in name.parts)
-
-
-def fetched_table(table: Path) -> Path:
-    """A local copy of a table at a URL, in a temporary folder that lasts as long as the process.
-
-    Raises:
-        DataError: larger than 256 MB.
-        OSError: it can't be read.
-    """
-    return fetched(table, _MOST_TABLE)

@@ -42,7 +42,7 @@ class SharedDecoders(Generic[Decoder]):
 
     def __init__(self, open_file: Callable[[Path], Decoder]) -> None:
         self._open = open_file
-        self._decoders: OrderedDict[tuple[Path, int, int], Decoder | Exception] = OrderedDict()
+        self._decoders: OrderedDict[tuple[Path, tuple[int, ...]], Decoder | Exception] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, path: Path) -> Decoder:
@@ -52,7 +52,7 @@ class SharedDecoders(Generic[Decoder]):
             FileNotFoundError: no such file.
             mv_tools.MotionError, OSError: it can't be read.
         """
-        key = (path, *Source.of(path).stamp)
+        key = (path, Source.of(path).stamp)
         with self._lock:  # a second thread waits for the scan
             if key not in self._decoders:
                 self._decoders[key] = self._attempt(path)
@@ -124,7 +124,7 @@ def player_edges(decoder: RgbDecoder) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
-def _start_of(path: Path, stamp: tuple[int, int]) -> float | None:
+def _start_of(path: Path, stamp: tuple[int, ...]) -> float | None:
     """Time at which the first of a file's streams starts, in seconds; None if unknown."""
     with open_video(Source.of(path), packets_only=True) as (container, _):
         return None if container.start_time is None else container.start_time / av.time_base

@@ -115,7 +115,7 @@ def holdout_fold(
         DataError: too few clips or groups, or groups on both sides that are not allowed.
     """
     if len(dataset.clips) < 4:
-        raise DataError(f"{dataset.root}: {len(dataset.clips)} clips are too few to train and test on")
+        raise DataError(f"{dataset.shown}: {len(dataset.clips)} clips are too few to train and test on")
     rest, test = cut(dataset.clips, test_fraction, seed)
     return _with_validation("holdout", rest, test, val_fraction, seed, shared_groups)
 
@@ -135,12 +135,12 @@ def k_folds(
     groups, most = set(groups_of(clips)), most_parts(clips)
     if len(groups) < parts:
         raise DataError(
-            f"{dataset.root}: {len(clips)} clips in {len(groups)} group(s) can't be divided into {parts} "
+            f"{dataset.shown}: {len(clips)} clips in {len(groups)} group(s) can't be divided into {parts} "
             "folds; set data.folds, or name more groups (data.group_pattern, data.table)"
         )
     if most < parts:
         raise DataError(
-            f"{dataset.root}: {len(clips)} clips, at most {most} of a class, can't be divided into {parts} "
+            f"{dataset.shown}: {len(clips)} clips, at most {most} of a class, can't be divided into {parts} "
             f"folds; set data.folds to {most} or less"
         )
     folds = []
@@ -205,7 +205,7 @@ def official_folds(
             and `shared_groups` does not allow it.
     """
     if not dataset.official:
-        raise DataError(f"{dataset.root}: this data set comes without official splits")
+        raise DataError(f"{dataset.shown}: this data set comes without official splits")
     folds = []
     for name, (train, test) in sorted(dataset.official.items()):
         if not train or not test:

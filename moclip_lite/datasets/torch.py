@@ -23,6 +23,7 @@ from ..errors import DataError
 from ..parallel.ranks import SINGLE, share
 from ..sampling import segment_windows
 from .clip import Clip, VideoDataset
+from .clip_errors import stops_all
 from .segments import SharedDecoders, motion_pictures
 
 __all__ = ["IterableMotionDataset", "MotionDataset", "Sample", "Sampling"]
@@ -264,7 +265,7 @@ class IterableMotionDataset(_Clips, IterableDataset[Sample]):
             try:
                 yield from self._windows(index)
             except (MotionError, OSError) as error:
-                if self._on_error == "raise":
+                if self._on_error == "raise" or stops_all(error):
                     raise
                 self.skipped[self.clips[index].name] = str(error)
 

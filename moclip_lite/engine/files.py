@@ -22,7 +22,8 @@ from ..experiment.portable import portable_sections
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
 from ..storage.cache import local_cache_dir
-from ..storage.digest import ContentDigests, digest_file
+from ..storage.content_digests import ContentDigests
+from ..storage.digest import digest_file
 from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
 from ..training.weights_file import labels_digest

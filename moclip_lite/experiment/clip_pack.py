@@ -51,7 +51,9 @@ def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) ->
     extraction = session.extract(clips)
     reports = {r.stage: r for r in (extraction.motion, extraction.appearance) if r.keys}
     if not reports:
-        raise DataError(f"{session.dataset.root}: none of its clips can be read, so there is nothing to pack")
+        raise DataError(
+            f"{session.dataset.shown}: none of its clips can be read, so there is nothing to pack"
+        )
     for stage, report in reports.items():
         session.cache.fetch(stage, report.keys.values())
     contents = session.content_digests

@@ -9,7 +9,7 @@ from mv_tools.urls import is_url, spelled
 
 from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from ..datasets.clip import with_groups
-from ..datasets.remote import fetched_table, load_remote_folder
+from ..datasets.remote import load_remote_folder
 from ..datasets.segments import video_seconds
 from ..datasets.settings import DataSettings
 from ..datasets.spellings import spelling_notes
@@ -88,7 +88,7 @@ def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporte
     dataset = _load(data, root, workers, reporter)
     if data.table is not None:
         if data.kind != "table":
-            dataset = divide_by_table(dataset, fetched_table(data.table))
+            dataset = divide_by_table(dataset, data.table)
         dataset = dataset.with_splits([f"split{number}" for number in data.splits])
     for note in dataset.notes:
         reporter.warn(note)
@@ -114,8 +114,7 @@ def _load(data: DataSettings, root: Path, workers: int | JobRunner, reporter: Re
         lists, splits = data.splits_dir, data.splits
         return load_ucf101(root, lists, splits, skip_missing=skip_missing, group_pattern=groups)
     if data.kind == "table":
-        table = fetched_table(data_table(data))
-        return load_table(table, videos=root, skip_missing=skip_missing, duration=video_seconds)
+        return load_table(data_table(data), videos=root, skip_missing=skip_missing, duration=video_seconds)
     if is_url(root):
         return load_remote_folder(root, group_pattern=groups)
     return load_folder(root, group_pattern=groups, skip_missing=skip_missing)

@@ -95,7 +95,7 @@ def words_of(file: FeatureFile, data: DataSettings, seed: int) -> str:
         return ""
     settings = ", ".join(f"{name} {value}" for name, value in file.origin.division.items())
     return (
-        f"{file.dataset.root}: divided as its features were made ({settings}); "
+        f"{file.dataset.shown}: divided as its features were made ({settings}); "
         f"run.seed {seed} is for the heads"
     )
 

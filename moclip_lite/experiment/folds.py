@@ -80,7 +80,7 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
     if other:
         name, value = next(iter(other.items()))
         raise ConfigError(
-            f"{dataset.root} holds features of a motion network that was trained on the training clips "
+            f"{dataset.shown} holds features of a motion network that was trained on the training clips "
             f"of its own division (data.{name}={division[name]}); data.{name}={value} would test on them: "
             "leave it out, or make features of a run with that division"
         )
@@ -91,7 +91,7 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
     if "splits" in data.model_fields_set and any(name.startswith("split") for name in folds):
         names = [f"split{n}" for n in data.splits]
         if absent := [name for name in names if name not in folds]:
-            raise DataError(f"{dataset.root}: no {shorten(absent)} among its folds, {', '.join(folds)}")
+            raise DataError(f"{dataset.shown}: no {shorten(absent)} among its folds, {', '.join(folds)}")
         folds = {name: folds[name] for name in names}
     if data.train_per_class is None:
         return list(folds.values())

@@ -157,7 +157,7 @@ def _of_file(file: FeatureFile, requested: set[Stream], note: _Note) -> set[Stre
         streams -= {Stream.APPEARANCE, Stream.FUSION, Stream.ZERO_SHOT}
     if not streams:
         held = " and ".join(stream for stream, there in present.items() if there)
-        raise DataError(f"{file.dataset.root} holds features of {held}; run.streams asks for none of that")
+        raise DataError(f"{file.dataset.shown} holds features of {held}; run.streams asks for none of that")
     return streams
 
 

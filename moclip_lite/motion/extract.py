@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mv_tools import MotionDecoder, NoMotionVectors, SourceChanged
-from mv_tools.urls import is_url
 
 from ..datasets import Clip
 from ..datasets.clip import ClipJob
-from ..datasets.clip_errors import CLIP_ERRORS, reason_of
+from ..datasets.clip_errors import CLIP_ERRORS, reason_of, stops_all
 from ..datasets.clip_notes import keep_notes, notes_of
 from ..datasets.content import content_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
@@ -27,7 +26,7 @@ from ..progress import size_in_words
 from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import digest_file
+from ..storage.content_digests import stamped_digest
 from ..storage.stamps import Stamp, check_unchanged
 from .packing import pack, unpack
 from .read import MotionClip, read_motion_clip
@@ -45,7 +44,7 @@ class _Job(ClipJob):
     spec: MotionSpec
     cache: Path
     key: str
-    stamp: Stamp | None
+    stamp: Stamp
 
 
 def extract_motion(
@@ -69,6 +68,7 @@ def extract_motion(
 
     Raises:
         MoclipError: the disk is full, or has less space than needed; finished clips are kept.
+        OSError: a server of files at URLs refuses, or can't be reached; finished clips are kept.
         KeyboardInterrupt: finished clips are kept.
     """
     report, missing = pending("motion", clips, spec.key_settings(), cache)
@@ -121,13 +121,19 @@ def _check_space(clips: int, size: float, cache: FeatureCache) -> None:
 
 
 def _extract_clip(job: _Job) -> str | None:
-    """Write the motion of a clip into the cache; return the reason if it can't be read."""
+    """Write the motion of a clip into the cache; return the reason if it can't be read.
+
+    Raises:
+        OSError: a server of files at URLs refuses, or can't be reached.
+    """
     try:
         clip = _read(job.path, job.spec, job.clip.segment)
         check_unchanged(job.path, job.stamp)
     except NoMotionVectors as error:
         return f"{reason_of(error)}, or a whole data set: moclip dataset prepare folder --root DIR --out OUT"
     except CLIP_ERRORS as error:
+        if stops_all(error):
+            raise
         return reason_of(error)
     cache = FeatureCache(job.cache)
     keep_notes(cache, job.key, clip.notes)
@@ -166,12 +172,12 @@ def load_motion(
         except CheckpointError as error:
             log.warning("the motion of %s is damaged in the cache and will be made again (%s)", path, error)
     arrays = pack(_read(path, spec, segment))
-    if not is_url(path) and key != _key(path, spec, segment):
+    if key != _key(path, spec, segment):
         raise SourceChanged(f"{path} was changed since its motion was read; run the command again")
     cache.put("motion", key, arrays)
     return unpack(arrays, spec)
 
 
 def _key(path: Path, spec: MotionSpec, segment: Segment | None) -> str:
-    """Key of the motion of a local file as it is now."""
-    return cache_key("motion", content_of(digest_file(path), segment), spec.key_settings())
+    """Key of the motion of a file as it is now."""
+    return cache_key("motion", content_of(stamped_digest(path).digest, segment), spec.key_settings())

@@ -16,7 +16,7 @@ from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..parallel.runner import JobRunner
 from ..storage.cache import Arrays, FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import Stamped
+from ..storage.content_digests import Stamped
 from ..storage.stamps import check_unchanged
 from .windows import video_windows
 

@@ -21,7 +21,7 @@ from ..mobileviclip.training.pairs import Pair
 from ..progress import Reporter
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import Stamped, stamped_digest
+from ..storage.content_digests import Stamped, stamped_digest
 from ..storage.stamps import check_unchanged
 from .scores import retrieval_scores
 

@@ -22,7 +22,7 @@ from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..parallel.runner import JobRunner
 from ..progress import Reporter
 from ..storage.cache import Arrays, FeatureCache
-from ..storage.digest import stamped_digest
+from ..storage.content_digests import stamped_digest
 from ..storage.names import printable
 from ..storage.objects import ObjectFolder
 from .encode import WindowSpec, encode_on_nodes, encode_windows
@@ -180,7 +180,8 @@ def _clips_at_url(folder: Path) -> list[Clip]:
     Raises:
         DataError: there are none.
     """
-    names = [PurePosixPath(name) for name in ObjectFolder.at(folder).names()]
+    objects = ObjectFolder.at(folder)
+    names = [PurePosixPath(name) for name in objects.names()]
     videos = [
         name
         for name in names
@@ -188,7 +189,7 @@ def _clips_at_url(folder: Path) -> list[Clip]:
     ]
     if not videos:
         raise DataError(f"{spelled(folder)} holds no video files")
-    return [Clip(folder / name, name.as_posix(), "") for name in videos]
+    return [Clip(objects.path_of(name.as_posix()), name.as_posix(), "") for name in videos]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.urls import spelled
+from mv_tools.urls import url_below, url_of
 
 from ..errors import DataError, MoclipError
 from ..mobileviclip.encoder import VideoTextEncoder
@@ -80,8 +80,8 @@ def search(
 
 def _hit(index: VideoIndex, window: int, score: float) -> Hit:
     start, stop = (round(float(x), 3) for x in index.seconds[window])
-    path = index.root / index.videos[int(index.video_of[window])].path
-    return Hit(spelled(path), start, stop, score)
+    root, name = url_of(index.root), index.videos[int(index.video_of[window])].path
+    return Hit(str(index.root / name) if root is None else url_below(root, name), start, stop, score)
 
 
 def nearest(

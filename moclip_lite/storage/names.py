@@ -9,6 +9,8 @@ import unicodedata
 from pathlib import Path, PurePath
 from typing import Final
 
+from mv_tools.urls import spelled
+
 __all__ = ["composed", "files_like", "is_blank", "named_reason", "printable", "valid_unicode"]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
@@ -64,6 +66,6 @@ def is_blank(text: str) -> bool:
 
 
 def named_reason(path: Path, reason: str) -> str:
-    """A reason that names its file, once."""
-    named = printable(str(path)) in printable(reason)
-    return reason if named else f"{path}: {reason}"
+    """A reason that names its file or URL, once."""
+    name = spelled(path)
+    return reason if printable(name) in printable(reason) else f"{name}: {reason}"

@@ -6,25 +6,28 @@ none repeats credentials.
 
 from __future__ import annotations
 
+import errno
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from html import unescape
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeVar
 
 from mv_tools.remote import RemoteFile, RemoteReader
-from mv_tools.urls import file_system, reported, url_of
+from mv_tools.urls import WEB, ServerFailure, file_system, name_below, reported, url_below, url_of
 
 from ..errors import ConfigError
 from .local_file import local_path
 
-__all__ = ["Listed", "ObjectFolder", "Version"]
+__all__ = ["Listed", "ObjectFolder", "Version", "copy_of"]
 
 _REQUESTS: Final = 16  # at once
-_READ_ONLY: Final = ("http", "https")
+_LINK: Final = re.compile("[?#]")  # of a page: to order its list, for example
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -72,6 +75,7 @@ class ObjectFolder:
         self.url = url.rstrip("/")
         self._system, self._root = file_system(self.url)
         self._root = self._root.rstrip("/")
+        self._web = self.url.partition(":")[0] in WEB
 
     @classmethod
     def at(cls, path: Path) -> ObjectFolder:
@@ -83,7 +87,11 @@ class ObjectFolder:
 
     def url_of(self, name: str) -> str:
         """The URL of an object."""
-        return f"{self.url}/{name}" if name else self.url
+        return url_below(self.url, name)
+
+    def path_of(self, name: str) -> Path:
+        """An object's URL as a path holds it."""
+        return Path(self.url_of(name))
 
     def names(self, below: str = "") -> list[str]:
         """Names of all objects, or of those below one folder, sorted; none where there is no such folder.
@@ -97,18 +105,23 @@ class ObjectFolder:
         """Size and time of all objects, or of those below one folder, by name.
 
         Raises:
-            OSError: they can't be listed.
+            OSError: they can't be listed; at a web server also where there is no such folder.
+            ConfigError, mv_tools.ArgumentError: a name of which no URL can be made.
         """
         listed: dict[str, Listed] = {}
         try:
             with reported(self.url_of(below)):
                 # Not find: its empty delimiter is not understood by every server.
-                folders = [f"{self._root}/{below}".rstrip("/")]
+                folders = [self._path(below).rstrip("/")]
                 while folders:
                     rows = [row for rows in self._each(folders, self._listed) for row in rows]
                     folders = [path for path, entry in rows if entry is None]
                     listed |= {self._name(path): entry for path, entry in rows if entry is not None}
+        except ServerFailure:  # no such bucket
+            raise
         except FileNotFoundError:
+            if self._web and not below:
+                raise FileNotFoundError(errno.ENOENT, "there is no such folder", self.url) from None
             return {}
         return listed
 
@@ -117,12 +130,13 @@ class ObjectFolder:
         self._system.invalidate_cache(folder)
         rows = []
         for row in self._system.ls(folder, detail=True):
-            path = str(row["name"]).rstrip("/")
+            path = (unescape(row["name"]) if self._web else str(row["name"])).rstrip("/")
+            if not path.startswith(f"{folder}/") or (self._web and _LINK.search(path)):
+                continue  # itself, or a link of a page that names no file below
             time = row.get("LastModified") or row.get("mtime") or row.get("created")
             modified = time.timestamp() if isinstance(time, datetime) else 0.0
             entry = None if row["type"] == "directory" else Listed(int(row.get("size") or 0), modified)
-            if path != folder:
-                rows.append((path, entry))
+            rows.append((path, entry))
         return rows
 
     def _each(self, items: Iterable[_Item], work: Callable[[_Item], _Result]) -> list[_Result]:
@@ -176,16 +190,14 @@ class ObjectFolder:
             SourceChanged: another one took its place meanwhile.
             MoclipError: the disk is full.
         """
-        file = RemoteFile(self.url_of(name))
-        with local_path(target) as draft, draft.open("wb") as out:
-            shutil.copyfileobj(io.BufferedReader(RemoteReader(file), 8 << 20), out, 8 << 20)
-        return Version(file.size, file.version)
+        return copy_of(RemoteFile(self.url_of(name)), target)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small object, in place of one that is there.
 
         Raises:
             ConfigError: what is at such URLs is only read.
+            mv_tools.ArgumentError: a name of which no URL can be made.
             OSError: it can't be written.
         """
         self._refuse_read_only()
@@ -198,7 +210,7 @@ class ObjectFolder:
         Servers without conditional requests may let two callers at once both succeed.
 
         Raises:
-            ConfigError, OSError: see :meth:`write`.
+            ConfigError, mv_tools.ArgumentError, OSError: see :meth:`write`.
         """
         self._refuse_read_only()
         if self.version(name) is not None:
@@ -247,10 +259,10 @@ class ObjectFolder:
             return
 
     def _name(self, path: str) -> str:
-        return _checked(path.removeprefix(self._root).lstrip("/"), self.url)
+        return _checked(name_below(self.url, path.removeprefix(self._root).lstrip("/")), self.url)
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}"
+        return f"{self._root}{self.url_of(name).removeprefix(self.url)}"
 
     def _refuse_read_only(self) -> None:
         """Refuse to write at URLs that are only read.
@@ -258,9 +270,16 @@ class ObjectFolder:
         Raises:
             ConfigError: it is one.
         """
-        scheme = self.url.partition(":")[0]
-        if scheme in _READ_ONLY:
+        if self._web:
+            scheme = self.url.partition(":")[0]
             raise ConfigError(f"{self.url}: {scheme} URLs are only read; write to a local folder or to s3://")
+
+
+def copy_of(file: RemoteFile, target: Path) -> Version:
+    """Write a file at a URL to a local one; see :meth:`ObjectFolder.fetch`."""
+    with local_path(target) as draft, draft.open("wb") as out:
+        shutil.copyfileobj(io.BufferedReader(RemoteReader(file), 8 << 20), out, 8 << 20)
+    return Version(file.size, file.version)
 
 
 def _checked(name: str, url: str) -> str:

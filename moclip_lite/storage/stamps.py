@@ -1,22 +1,26 @@
 """Whether a file is still the one whose digest was taken.
 
 What is kept under a digest must have been read from the content with that digest, and digests are taken long
-before the files are read. A file at a URL has no stamp: its reader notices a change.
+before the files are read.
 """
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from mv_tools import SourceChanged
-from mv_tools.urls import is_url
+from mv_tools.remote import RemoteFile
+from mv_tools.source import file_stamp
+from mv_tools.urls import is_url, spelled
 
-__all__ = ["Stamp", "check_unchanged", "stamp_of"]
+from .digest import digest_remote
+
+__all__ = ["FileStamp", "Stamp", "UrlStamp", "check_unchanged", "stamp_of"]
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """What the system says of a file, and on which machine.
 
     Attributes:
@@ -33,32 +37,65 @@ class Stamp(NamedTuple):
     machine: str
 
     @classmethod
-    def of(cls, path: Path) -> Stamp:
+    def of(cls, path: Path) -> FileStamp:
         """The stamp of a file of this machine.
 
         Raises:
             OSError, ValueError: it is absent, or has an impossible name.
         """
-        stat = path.stat()
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, socket.gethostname())
+        return cls(*file_stamp(path), socket.gethostname())
 
     def equals(self, other: Stamp) -> bool:
         """Whether both are of the same content, as far as the machines that asked can tell."""
-        if self.machine != other.machine:
+        if isinstance(other, FileStamp) and self.machine != other.machine:
             return self[:2] == other[:2]
         return self == other
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """The stamp of a file; None for one at a URL.
+class UrlStamp(NamedTuple):
+    """What a server says of a file.
+
+    Attributes:
+        size: in bytes.
+        version: see :class:`mv_tools.remote.RemoteFile`.
+        content: digest of the content where the version is none that another content changes, else "".
+    """
+
+    size: int
+    version: str
+    content: str = ""
+
+    @classmethod
+    def of(cls, file: RemoteFile) -> UrlStamp:
+        """The stamp of a file, which is read where the server tells too little of it.
+
+        Raises:
+            OSError, SourceChanged: it can't be read.
+        """
+        told = file.identity or file.keeps_versions_apart
+        return cls(file.size, file.version, "" if told else digest_remote(file))
+
+    def equals(self, other: Stamp) -> bool:
+        """Whether both are of the same content, as far as the server tells."""
+        return self == other
+
+
+Stamp: TypeAlias = FileStamp | UrlStamp
+
+
+def stamp_of(path: Path) -> Stamp:
+    """The stamp of a file, here or at a URL.
 
     Raises:
         OSError, ValueError: it is absent, or has an impossible name.
+        SourceChanged: one at a URL was changed while it was read.
     """
-    return None if is_url(path) else Stamp.of(path)
+    if is_url(path):
+        return UrlStamp.of(RemoteFile(spelled(path)))
+    return FileStamp.of(path)
 
 
-def check_unchanged(path: Path, stamp: Stamp | None) -> None:
+def check_unchanged(path: Path, stamp: Stamp) -> None:
     """Call it between reading a file and keeping the result under the digest of its content.
 
     Args:
@@ -69,8 +106,5 @@ def check_unchanged(path: Path, stamp: Stamp | None) -> None:
         SourceChanged: the file is another one than then.
         OSError: it is gone.
     """
-    if stamp is None:
-        return
-    now = stamp_of(path)
-    if now is None or not stamp.equals(now):
-        raise SourceChanged(f"{path} was changed while it was read; run the command again")
+    if not stamp.equals(stamp_of(path)):
+        raise SourceChanged(f"{spelled(path)} was changed while it was read; run the command again")

@@ -14,7 +14,7 @@ from mv_tools.remote import RemoteFile
 from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
-from .objects import ObjectFolder
+from .objects import ObjectFolder, copy_of
 
 __all__ = ["fetched", "sent_to"]
 
@@ -35,12 +35,12 @@ def fetched(path: Path, most: int = _MOST_FETCHED) -> Path:
     if not is_url(path):
         return path
     url = spelled(path)
-    size = RemoteFile(url).size
-    if size > most:
-        raise DataError(f"{url}: {size:,} bytes are too many for this file")
+    file = RemoteFile(url)
+    if file.size > most:
+        raise DataError(f"{url}: {file.size:,} bytes are too many for this file")
     folder = Path(tempfile.mkdtemp(prefix="moclip-fetched-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    ObjectFolder.at(path.parent).fetch(path.name, folder / path.name)
+    copy_of(file, folder / path.name)
     return folder / path.name
 
 

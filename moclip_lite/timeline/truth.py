@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mv_tools.urls import spelled
+
 from ..datasets.table.rows import TableRow, TableRows, inspect_table, overlaps, require_rows
 from ..errors import DataError
 from .evaluate import TimedLabel
@@ -78,15 +80,15 @@ def read_truth(path: Path, labels: Sequence[str], videos: Path | None = None) ->
         if row.label not in known:
             shown = ", ".join(sorted(labels)[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
             raise DataError(
-                f"{path}, row {row.number}, column label: the model does not know {row.label!r}; "
+                f"{spelled(path)}, row {row.number}, column label: the model does not know {row.label!r}; "
                 f"its {len(labels)} classes are {shown}"
             )
     crossed = [*overlaps(rows), *_repeated(rows)]
     if crossed:
         one, other = crossed[0]
         raise DataError(
-            f"{path}, row {other.number}, column start: the segment overlaps that of row {one.number} "
-            f"({one.label}, {one.segment or 'the whole video'})"
+            f"{spelled(path)}, row {other.number}, column start: the segment overlaps that of row "
+            f"{one.number} ({one.label}, {one.segment or 'the whole video'})"
         )
     videos_of_rows = tuple(dict.fromkeys(row.path for row in rows))
     notes = (*table.unread(path), *table.without_times(path))

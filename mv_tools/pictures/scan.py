@@ -61,7 +61,7 @@ class StreamScan:
     packets: PacketIndex
     headers: StreamIndex | None
     framing: Framing
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
     display: Display
     cached: list[bytes] | None = None
     entries: list[bool] | None = None
@@ -217,7 +217,7 @@ def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
 
 
 def _with_headers(
-    packets: PacketIndex, headers: HeaderReader, display: Display, stamp: tuple[int, int]
+    packets: PacketIndex, headers: HeaderReader, display: Display, stamp: tuple[int, ...]
 ) -> StreamScan:
     return StreamScan(
         packets=packets,

@@ -79,7 +79,7 @@ class TabledPackets:
     codec: str
     extradata: bytes
     display: Display
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
 
     @classmethod
     def open(cls, source: Source) -> TabledPackets:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from moclip_lite.cli.app import app
+from moclip_lite.cli.batch import refusal
 from moclip_lite.cli.urls import TAKE_URLS, path_parameters
+from moclip_lite.datasets.clip_errors import problem_of
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
+from mv_tools.source import Source
+from mv_tools.urls import ServerFailure
 
-from support.cli import assert_refused, moclip
+from support.cli import assert_ok, assert_refused, moclip
 from support.runs import made_run
 
 PARAMETERS = [(name, parameter) for name, parameter in path_parameters(typer.main.get_command(app))]
@@ -101,3 +106,32 @@ def test_a_comparison_is_read_from_urls_and_written_to_one(
     assert b"motion" in memory.cat_file("/runs/page.md")
     memory.rm("/runs", recursive=True)
     assert not [path for path in tmp_path.iterdir() if ":" in path.name]
+
+
+def test_places_are_printed_as_urls(clip: Path) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for name in ("one/a b.mp4", "two/c.mp4"):
+        memory.pipe_file(f"/printed/{name}", clip.read_bytes())
+    listed = assert_ok(moclip("dataset", "list", "memory://printed", "--json")).json
+    assert (listed["root"], listed["clips"]) == ("memory://printed", 2)
+    assert "memory://printed: 2 clips" in assert_ok(moclip("dataset", "list", "memory://printed")).out
+    url = "memory://printed/one/a b.mp4"
+    assert assert_ok(moclip("mv", "probe", url, "--json")).json["path"] == url
+    memory.rm("/printed", recursive=True)
+
+
+def test_a_server_that_is_not_reached_is_said_of_what_was_named() -> None:
+    sentence = assert_refused(moclip("dataset", "list", "http://127.0.0.1:9/x"), "it can't be reached")
+    assert "http://127.0.0.1:9/x:" in sentence
+    assert "config.yaml" not in sentence
+
+
+def test_a_server_that_is_lost_leaves_answers_for_other_files(tmp_path: Path) -> None:
+    lost = Path("http://127.0.0.1:9/x.mp4")
+    with pytest.raises(ServerFailure) as failure:
+        Source.of(lost)
+    reason = "http://127.0.0.1:9/x.mp4: it can't be reached (ClientConnectorError)"
+    assert refusal(lost, failure.value) == (lost, reason)
+    with pytest.raises(ServerFailure):  # of a data set, all clips lie there
+        problem_of("x.mp4", failure.value)
+    assert pickle.loads(pickle.dumps(failure.value)).args == failure.value.args  # of another process

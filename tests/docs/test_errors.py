@@ -288,6 +288,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "URLs are only read": lambda p: ("compare", *two_runs(p, ["a", "b"]), "--out", "https://127.0.0.1:9/x.md"),
     "is it the URL of a folder": lambda p: ("predict", video(p), "--model", "memory://nothing/here"),
     "it can't be reached": lambda p: ("mv", "probe", "http://127.0.0.1:9/x.mp4"),
+    "is taken for the end of it": lambda p: ("compare", *two_runs(p, ["a", "b"]), "--out", "s3://b/x?versionId=1.md"),
     "credentials or a signature": lambda p: ("mv", "probe", "s3://key:secret@bucket/x.mp4"),
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "where each folder is a class": lambda p: ("run", one_clip(p), "--run-dir", p / "data" / "run"),

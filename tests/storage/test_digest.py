@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.errors import CacheUnavailable
-from moclip_lite.storage import digest
-from moclip_lite.storage.digest import ContentDigests, digest_bytes, digest_file
+from moclip_lite.storage import content_digests, digest
+from moclip_lite.storage.content_digests import ContentDigests
+from moclip_lite.storage.digest import digest_bytes, digest_file
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_remembered_file_is_not_read_again(
     video: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ContentDigests(database).of([video])
-    monkeypatch.setattr(digest, "digest_file", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(content_digests, "digest_file", lambda path: pytest.fail("read again"))
     assert ContentDigests(database).of([video]) == first
 
 
@@ -77,7 +78,7 @@ def test_names_that_are_not_utf8_are_remembered(
     odd.write_bytes(b"one")
     first = ContentDigests(database).of([odd])
     assert first == {odd: digest_file(odd)}
-    monkeypatch.setattr(digest, "digest_file", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(content_digests, "digest_file", lambda path: pytest.fail("read again"))
     assert ContentDigests(database).of([odd]) == first
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.storage.digest import ContentDigests, digest_file, stamped_digest
-from moclip_lite.storage.stamps import check_unchanged, stamp_of
+from moclip_lite.storage.content_digests import ContentDigests, stamped_digest
+from moclip_lite.storage.digest import digest_file
+from moclip_lite.storage.stamps import FileStamp, check_unchanged, stamp_of
 from mv_tools import SourceChanged
+
+from support.http_files import http_files
 
 
 def test_a_file_that_was_changed_or_replaced_is_refused(tmp_path: Path) -> None:
@@ -36,7 +39,7 @@ def test_another_machine_compares_what_it_can(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"one")
     stamp = stamp_of(path)
-    assert stamp is not None
+    assert isinstance(stamp, FileStamp)
     check_unchanged(path, stamp._replace(machine="another", inode=1, changed=2))
     with pytest.raises(SourceChanged):
         check_unchanged(path, stamp._replace(inode=1))
@@ -45,6 +48,19 @@ def test_another_machine_compares_what_it_can(tmp_path: Path) -> None:
         check_unchanged(path, stamp._replace(machine="another"))
 
 
-def test_files_at_urls_have_no_stamp() -> None:
-    assert stamp_of(Path("https://example.org/a.mp4")) is None
-    check_unchanged(Path("https://example.org/a.mp4"), None)
+@pytest.mark.parametrize("lacks", [(), ("tags",), ("tags", "times")])
+def test_a_file_at_a_url_that_was_changed_is_refused(tmp_path: Path, lacks: tuple[str, ...]) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"one")
+    os.utime(tmp_path / "a.mp4", (1e9, 1e9))
+    with http_files(tmp_path, *lacks) as url:
+        path = Path(f"{url}/a.mp4")
+        known = stamped_digest(path)
+        assert known.digest == digest_file(tmp_path / "a.mp4")
+        check_unchanged(path, known.stamp)
+        (tmp_path / "a.mp4").write_bytes(b"two")
+        os.utime(tmp_path / "a.mp4", (1e9, 1e9))
+        with pytest.raises(SourceChanged, match=r"http://.*/a\.mp4 was changed while it was read; run the"):
+            check_unchanged(path, known.stamp)
+        (tmp_path / "a.mp4").unlink()
+        with pytest.raises(FileNotFoundError, match="no such object"):
+            check_unchanged(path, known.stamp)

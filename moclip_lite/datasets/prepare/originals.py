@@ -10,7 +10,7 @@ from typing import Final
 
 from ...storage.digest import digest_file
 from ...storage.names import printable
-from ...storage.stamps import Stamp
+from ...storage.stamps import FileStamp
 from ..clip import Clip, shorten
 from ..manifest import ManifestRow
 from ..walk import find_videos
@@ -41,7 +41,7 @@ def written_stamp(path: Path) -> str:
     Raises:
         OSError: the file can't be found.
     """
-    stamp = Stamp.of(path)
+    stamp = FileStamp.of(path)
     return f"{stamp.size} {stamp.modified} {stamp.changed} {stamp.inode}"
 
 

@@ -10,7 +10,6 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...errors import DataError
@@ -73,11 +72,11 @@ def splits_among(columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name == "split" or _SPLIT.fullmatch(name)]
 
 
-def unread_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> list[str]:
+def unread_columns(table: str, columns: Sequence[str], required: Sequence[str]) -> list[str]:
     """The columns that are not read.
 
     Args:
-        path: of the table, for messages.
+        table: its path or URL, for messages.
         columns: names in lower case.
         required: the columns that it must have.
 
@@ -88,17 +87,17 @@ def unread_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
     if absent:
         headings = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
         raise DataError(
-            f"{path}, row 1: there is no column {' and no column '.join(absent)}; "
+            f"{table}, row 1: there is no column {' and no column '.join(absent)}; "
             f"it has: {headings}. The columns are video,label[,start,end,split,group]"
         )
     splits = splits_among(columns)
     ignored = [name for name in columns if name and name not in (*_KNOWN, *splits)]
-    _refuse_misnamed(path, ignored, (*columns, *(["split"] if splits else [])))
-    _refuse_half(path, columns, splits)
+    _refuse_misnamed(table, ignored, (*columns, *(["split"] if splits else [])))
+    _refuse_half(table, columns, splits)
     return ignored
 
 
-def _refuse_misnamed(path: Path, ignored: Sequence[str], present: Sequence[str]) -> None:
+def _refuse_misnamed(table: str, ignored: Sequence[str], present: Sequence[str]) -> None:
     """Refuse a column that is meant to be one which the table lacks."""
     both = all(
         any(_is_time(name, known, True) or _is_like(name, known) for name in present) for known in _TIMES
@@ -107,7 +106,7 @@ def _refuse_misnamed(path: Path, ignored: Sequence[str], present: Sequence[str])
         meant = _meant(name, both=both)
         if meant is None or meant.known in present:
             continue
-        quoted = f"{path}, row 1: the column {name[:_MAX_NAME]!r}"
+        quoted = f"{table}, row 1: the column {name[:_MAX_NAME]!r}"
         if meant.unit == "frames":
             raise DataError(
                 f"{quoted} counts frames, and times of a table are seconds: write a column {meant.known} "
@@ -121,17 +120,17 @@ def _refuse_misnamed(path: Path, ignored: Sequence[str], present: Sequence[str])
         raise DataError(f"{quoted} is not known; is it meant to be {meant.known}? Rename it, or remove it")
 
 
-def _refuse_half(path: Path, columns: Sequence[str], splits: Sequence[str]) -> None:
+def _refuse_half(table: str, columns: Sequence[str], splits: Sequence[str]) -> None:
     """Refuse a start without an end, and a division with a number beside one without."""
     if ("start" in columns) != ("end" in columns):
         present, other = ("start", "end") if "start" in columns else ("end", "start")
         lengths = [name for name in columns if _plain(name).startswith(_DURATIONS)]
         advice = f"; {lengths[0][:_MAX_NAME]} is not read, write {other} instead" if lengths else ""
-        raise DataError(f"{path}, row 1: there is a column {present} and no column {other}{advice}")
+        raise DataError(f"{table}, row 1: there is a column {present} and no column {other}{advice}")
     if "split" in splits and len(splits) > 1:
         numbered = next(name for name in splits if name != "split")
         raise DataError(
-            f"{path}, row 1: there are columns split and {numbered}; number all of them, from split1"
+            f"{table}, row 1: there are columns split and {numbered}; number all of them, from split1"
         )
 
 

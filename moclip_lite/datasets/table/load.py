@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from mv_tools.urls import spelled
+
 from ...errors import DataError
 from ...sampling import SAME_TIME, Segment
 from ...storage.names import composed
@@ -85,7 +87,7 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
             names = shorten([clip.name for clip in named])
             problem = f"column video: {row.video} may be {names}; write the name with its ending"
         elif clip is None:
-            problem = f"column video: {row.video} is no clip of {dataset.root}"
+            problem = f"column video: {row.video} is no clip of {dataset.shown}"
         elif row.segment is not None:
             problem = "column start: these clips are whole videos; segments need data.kind=table"
         elif row.label not in ("", clip.label):
@@ -93,16 +95,18 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
         elif clip.name in by_name:
             problem = f"column video: row {by_name[clip.name].number} names the same clip"
         if clip is None or problem:
-            raise DataError(f"{path}, row {row.number}, {problem}")
+            raise DataError(f"{spelled(path)}, row {row.number}, {problem}")
         by_name[clip.name] = row
     if not any(row.group or row.splits for row in rows):
         others = f"; it has {shorten(table.ignored)}, which is not read" if table.ignored else ""
         raise DataError(
-            f"{path}: has neither a column group nor a column split, which data.table is for{others}"
+            f"{spelled(path)}: has neither a column group nor a column split, which data.table is for{others}"
         )
     absent = [clip.name for clip in dataset.clips if clip.name not in by_name]
     if absent:
-        raise DataError(f"{path}: has no row for {len(absent)} clips of {dataset.root}: {shorten(absent)}")
+        raise DataError(
+            f"{spelled(path)}: has no row for {len(absent)} clips of {dataset.shown}: {shorten(absent)}"
+        )
     ordered = [by_name[clip.name] for clip in dataset.clips]
     clips = tuple(
         replace(c, group=row.group or c.group) for c, row in zip(dataset.clips, ordered, strict=True)
@@ -178,8 +182,8 @@ def _clips(path: Path, table: TableRows, rows: Sequence[TableRow]) -> tuple[Clip
         if name in first:
             other = first[name]
             problem = (
-                f"{path}, row {row.number}, column label: {name} is {row.label!r} here and {other.label!r} "
-                f"in row {other.number}; a clip has one class"
+                f"{spelled(path)}, row {row.number}, column label: {name} is {row.label!r} here "
+                f"and {other.label!r} in row {other.number}; a clip has one class"
             )
             raise DataError("; ".join([problem, *table.unread(path)]))
         first[name] = row

@@ -16,7 +16,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from mv_tools.urls import spelled
+
 from ...errors import DataError
+from ...storage.url_files import fetched
 
 __all__ = ["SUFFIXES", "Record", "Records", "read_records"]
 
@@ -74,29 +77,34 @@ def read_records(path: Path) -> Records:
     CSV: separated by comma, semicolon, tab or bar, whichever divides the header line into most columns or
     is stated in a line ``sep=;`` before it; UTF-8, or UTF-16 with a byte order mark.
 
+    Args:
+        path: of the file, or its URL, which messages name.
+
     Raises:
         DataError: no such file, too large, no table, or of an encoding that can't be read.
+        OSError: a file at a URL can't be read.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such table")
-    if path.stat().st_size > _MAX_BYTES:
-        raise DataError(f"{path}: larger than {_MAX_BYTES >> 20} MB; divide the table")
-    suffix = path.suffix.lower()
+    shown, file = spelled(path), fetched(path, _MAX_BYTES)
+    if not file.is_file():
+        raise DataError(f"{shown}: there is no such table")
+    if file.stat().st_size > _MAX_BYTES:
+        raise DataError(f"{shown}: larger than {_MAX_BYTES >> 20} MB; divide the table")
+    suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{path}: a table ends with {', '.join(SUFFIXES)}; "
+            f"{shown}: a table ends with {', '.join(SUFFIXES)}; "
             "exports of annotation tools are converted with moclip dataset import"
         )
     if suffix == ".parquet":
-        records = _parquet(path)
+        records = _parquet(shown, file)
     elif suffix in (".jsonl", ".ndjson"):
-        records = _json_lines(path, _decoded(path))
+        records = _json_lines(shown, _decoded(shown, file))
     else:
-        records = _csv(path, _decoded(path))
-    return Records(records.columns, _filled(path, records.rows), records.decimal_comma)
+        records = _csv(shown, _decoded(shown, file))
+    return Records(records.columns, _filled(shown, records.rows), records.decimal_comma)
 
 
-def _filled(path: Path, rows: Iterator[Record]) -> Iterator[Record]:
+def _filled(shown: str, rows: Iterator[Record]) -> Iterator[Record]:
     """The rows that hold a value or a problem.
 
     Raises:
@@ -104,35 +112,35 @@ def _filled(path: Path, rows: Iterator[Record]) -> Iterator[Record]:
     """
     for count, row in enumerate(rows, start=1):
         if count > _MAX_ROWS:
-            raise DataError(f"{path}: more than {_MAX_ROWS:,} rows; divide the table")
+            raise DataError(f"{shown}: more than {_MAX_ROWS:,} rows; divide the table")
         if row.problem is not None or any(value is not None for value in row.values.values()):
             yield row
 
 
-def _decoded(path: Path) -> str:
+def _decoded(shown: str, file: Path) -> str:
     """The text of a file.
 
     Raises:
         DataError: it is not text in a known encoding.
     """
-    data = path.read_bytes()
+    data = file.read_bytes()
     encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise DataError(
-            f"{path}, row {line}: is not {encoding.removesuffix('-sig').upper()}; save it as UTF-8"
+            f"{shown}, row {line}: is not {encoding.removesuffix('-sig').upper()}; save it as UTF-8"
         ) from error
     if "\0" in text:
         raise DataError(
-            f"{path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: "
+            f"{shown}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: "
             "holds a zero byte, so it is no text"
         )
     return text
 
 
-def _csv(path: Path, text: str) -> Records:
+def _csv(shown: str, text: str) -> Records:
     header, _, rest = text.partition("\n")
     stated = _STATED.fullmatch(header.strip())
     if stated is not None:
@@ -143,12 +151,12 @@ def _csv(path: Path, text: str) -> Records:
     try:
         names = next(reader, [])
     except csv.Error as error:
-        raise DataError(f"{path}, row 1: {error}") from error
-    columns = _columns(path, names)
-    return Records(columns, _csv_rows(path, reader, columns), decimal_comma=separator != ",")
+        raise DataError(f"{shown}, row 1: {error}") from error
+    columns = _columns(shown, names)
+    return Records(columns, _csv_rows(shown, reader, columns), decimal_comma=separator != ",")
 
 
-def _csv_rows(path: Path, reader: Iterator[list[str]], columns: tuple[str, ...]) -> Iterator[Record]:
+def _csv_rows(shown: str, reader: Iterator[list[str]], columns: tuple[str, ...]) -> Iterator[Record]:
     number = 1
     while True:
         number += 1
@@ -157,7 +165,7 @@ def _csv_rows(path: Path, reader: Iterator[list[str]], columns: tuple[str, ...])
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataError(f"{path}, row {number}: {error}") from error
+            raise DataError(f"{shown}, row {number}: {error}") from error
         if not any(cell.strip() for cell in cells):  # of any number
             continue
         if len(cells) != len(columns):
@@ -166,7 +174,7 @@ def _csv_rows(path: Path, reader: Iterator[list[str]], columns: tuple[str, ...])
         yield _record(number, {name: cell.strip() or None for name, cell in zip(columns, cells, strict=True)})
 
 
-def _json_lines(path: Path, text: str) -> Records:
+def _json_lines(shown: str, text: str) -> Records:
     """The columns are those of all rows: a row may leave out what is empty."""
     rows, columns = [], dict[str, None]()
     for number, line in enumerate(text.split("\n"), start=1):
@@ -174,8 +182,8 @@ def _json_lines(path: Path, text: str) -> Records:
             rows.append(_json_row(number, line))
             columns |= dict.fromkeys(rows[-1].values)
     if rows and not columns and rows[0].problem is not None:
-        raise DataError(f"{path}, row {rows[0].number}: {rows[0].problem[1]}")
-    return Records(_columns(path, list(columns)), iter(rows))
+        raise DataError(f"{shown}, row {rows[0].number}: {rows[0].problem[1]}")
+    return Records(_columns(shown, list(columns)), iter(rows))
 
 
 def _json_row(number: int, line: str) -> Record:
@@ -195,31 +203,31 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _parquet(path: Path) -> Records:
+def _parquet(shown: str, file: Path) -> Records:
     import pyarrow as pa  # half a second to import
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
-        if file.metadata.num_rows > _MAX_ROWS:
-            raise DataError(f"{path}: more than {_MAX_ROWS:,} rows; divide the table")
-        names = file.schema_arrow.names
+        table = parquet.ParquetFile(file)
+        if table.metadata.num_rows > _MAX_ROWS:
+            raise DataError(f"{shown}: more than {_MAX_ROWS:,} rows; divide the table")
+        names = table.schema_arrow.names
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: is damaged, or no Parquet file") from error
-    return Records(_columns(path, names), _parquet_rows(path, file))
+        raise DataError(f"{shown}: is damaged, or no Parquet file") from error
+    return Records(_columns(shown, names), _parquet_rows(shown, table))
 
 
-def _parquet_rows(path: Path, file: Any) -> Iterator[Record]:
+def _parquet_rows(shown: str, table: Any) -> Iterator[Record]:
     import pyarrow as pa
 
     number = 0
     try:
-        for batch in file.iter_batches(batch_size=4096):
+        for batch in table.iter_batches(batch_size=4096):
             for values in batch.to_pylist():
                 number += 1
                 yield _record(number, {name.strip().lower(): _text(cell) for name, cell in values.items()})
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}, row {number + 1}: is damaged") from error
+        raise DataError(f"{shown}, row {number + 1}: is damaged") from error
 
 
 def _text(cell: Any) -> Any:
@@ -239,7 +247,7 @@ def _record(number: int, values: dict[str, Any]) -> Record:
     return Record(number, values)
 
 
-def _columns(path: Path, names: list[str]) -> tuple[str, ...]:
+def _columns(shown: str, names: list[str]) -> tuple[str, ...]:
     """Names in lower case.
 
     Raises:
@@ -247,8 +255,8 @@ def _columns(path: Path, names: list[str]) -> tuple[str, ...]:
     """
     columns = tuple(name.strip().lower() for name in names)
     if len(columns) > _MAX_COLUMNS:
-        raise DataError(f"{path}: has {len(columns):,} columns, at most {_MAX_COLUMNS:,} are read")
+        raise DataError(f"{shown}: has {len(columns):,} columns, at most {_MAX_COLUMNS:,} are read")
     twice = next((name for i, name in enumerate(columns) if name and name in columns[:i]), None)
     if twice is not None:
-        raise DataError(f"{path}, row 1: the column {twice[:80]!r} stands there twice")
+        raise DataError(f"{shown}, row 1: the column {twice[:80]!r} stands there twice")
     return columns

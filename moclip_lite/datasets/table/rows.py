@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mv_tools.urls import spelled
+
 from ...errors import DataError
 from ...sampling import Segment
 from ..clip import shorten
@@ -118,13 +120,15 @@ def require_rows(path: Path, table: TableRows) -> list[TableRow]:
     if table.problems:
         first, count = table.problems[0], len(table.problems)
         more = (
-            f" ({count - 1} more rows have problems; moclip dataset list {path} lists them)"
+            f" ({count - 1} more rows have problems; moclip dataset list {spelled(path)} lists them)"
             if count > 1
             else ""
         )
-        raise DataError("; ".join([f"{path}, {first.place}: {first.reason}{more}", *table.unread(path)]))
+        raise DataError(
+            "; ".join([f"{spelled(path)}, {first.place}: {first.reason}{more}", *table.unread(path)])
+        )
     if not table.rows:
-        raise DataError(f"{path}: the table has no rows, only a header")
+        raise DataError(f"{spelled(path)}: the table has no rows, only a header")
     return table.rows
 
 
@@ -141,7 +145,7 @@ def inspect_table(
         DataError: the file can't be read, or a column is missing.
     """
     records = read_records(path)
-    ignored = unread_columns(path, records.columns, REQUIRED if labels else ("video",))
+    ignored = unread_columns(spelled(path), records.columns, REQUIRED if labels else ("video",))
     splits = splits_among(records.columns)
     reader = _RowReader(video_folder(videos or path.parent, present), splits, records.decimal_comma, labels)
     rows: list[TableRow] = []

@@ -7,7 +7,9 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mv_tools.urls import file_system, reported, spelled, url_of
+from mv_tools import ArgumentError
+from mv_tools.remote import RemoteFile
+from mv_tools.urls import ServerFailure, name_below, spelled, url_below, url_of
 
 from ...storage.names import files_like, printable, valid_unicode
 from .values import WrongValue, shown, text_of
@@ -61,7 +63,7 @@ class _RemoteVideoFolder(VideoFolder):
 
     def __init__(self, root: Path, url: str, present: bool) -> None:
         super().__init__(root, present)
-        self._root, self._url = root, url.rstrip("/")
+        self._url = url.rstrip("/")
 
     def _find(self, value: str) -> tuple[str, Path] | str:
         name = PurePosixPath(value)
@@ -69,11 +71,19 @@ class _RemoteVideoFolder(VideoFolder):
             return f"{shown(value)} is an address; only files below {self._url} are read"
         if name.is_absolute() or ".." in name.parts or "\\" in value or not name.name:
             return f"{shown(value)} is no name of an object below {self._url}"
-        system, path = file_system(f"{self._url}/{name}")
-        with reported(self._url):
-            if self._present and not system.isfile(path):
-                return f"there is no such video, {printable(f'{self._url}/{name}')}"
-        return printable(name.as_posix()), self._root / name
+        try:
+            url = url_below(self._url, name.as_posix())
+            if self._present:
+                RemoteFile(url)
+        except ServerFailure:
+            raise
+        except FileNotFoundError:
+            return f"there is no such video, {printable(url)}"
+        except IsADirectoryError:
+            return f"is a folder, {printable(url)}"
+        except ArgumentError as error:
+            return printable(str(error))
+        return printable(name.as_posix()), Path(url)
 
 
 def video_folder(path: Path, present: bool) -> VideoFolder:
@@ -98,7 +108,8 @@ def name_in_table(video: Path, folder: Path) -> str:
     url, table = url_of(video), url_of(folder)
     if url is not None:
         below = "" if table is None else f"{table.rstrip('/')}/"
-        return url.removeprefix(below) if below else spelled(video)
+        inside = table is not None and url.startswith(below)
+        return name_below(table or "", url.removeprefix(below)) if inside else spelled(video)
     path = video.resolve() if ".." in video.parts else video.absolute()
     root = Path(os.path.normpath(folder.absolute()))
     inside = table is None and path.is_relative_to(root)

@@ -13,7 +13,8 @@ import torch
 from ...errors import CheckpointError, ConfigError
 from ...parallel.ranks import joined
 from ...progress import Reporter
-from ...storage.digest import ContentDigests, digest_bytes
+from ...storage.content_digests import ContentDigests
+from ...storage.digest import digest_bytes
 from ...storage.files import read_json, write_json
 from ...training.checkpoint import weights_digest
 from ..encoder import ModelSpec, create_model, located

@@ -116,7 +116,7 @@ class SavedIndex:
     path: Path
     _tensors: Tensors
     _metadata: dict[str, str]
-    _stamp: tuple[int, int]
+    _stamp: tuple[int, ...]
 
     @classmethod
     def read(cls, path: Path, source: Source) -> SavedIndex:
@@ -167,7 +167,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _scan(
-    tensors: Tensors, metadata: dict[str, str], stamp: tuple[int, int]
+    tensors: Tensors, metadata: dict[str, str], stamp: tuple[int, ...]
 ) -> tuple[StreamScan, PictureIndex]:
     """The scan and the pictures that an index describes."""
     from ..._native import StreamIndex
