@@ -447,11 +447,11 @@ class Mpeg4Picture:
     def is_cut(self) -> bool:
         """Whether it can't be read, as far as its header and size tell."""
     @property
-    def time(self) -> int | None:
-        """Its time in ticks from the start of the reading; None where its header can't be read."""
+    def time(self) -> float | None:
+        """Its time in seconds from the start of the reading; None where its header can't be read."""
     @property
-    def distances(self) -> tuple[int, int] | None:
-        """Ticks since the I or P picture before, and until the one after (of B pictures, 0 of others); None
+    def distances(self) -> tuple[float, float] | None:
+        """Seconds since the I or P picture before, and until the one after (of B pictures, 0 of others); None
         where they are unknown or not positive."""
     @property
     def grid_shape(self) -> tuple[int, int] | None:

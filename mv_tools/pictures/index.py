@@ -38,6 +38,7 @@ class PictureIndex:
             because only that packet names the encoder whose faults it works around.
         packed: packets that hold several pictures, some of which are decoded with later ones; decoding can't
             start there.
+        pict_types: a letter of each picture, "?" where unknown; "" where they were not all decoded.
         refused: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
 
@@ -50,6 +51,7 @@ class PictureIndex:
     damaged_packets: npt.NDArray[np.int64]
     needs_first_packet: bool = False
     packed: tuple[int, ...] = ()
+    pict_types: str = ""
     refused: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
@@ -151,6 +153,7 @@ def picture_index(
     damaged_packets: Iterable[int] = (),
     needs_first_packet: bool = False,
     packed: tuple[int, ...] = (),
+    pict_types: str = "",
     refused: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
     """Add times and known damage to pictures whose packets are known.
@@ -160,7 +163,7 @@ def picture_index(
         packet, entry: see :class:`PictureIndex`.
         corrupt: see :class:`PictureIndex`; None if nothing was decoded.
         damaged_packets: known from headers; packets that are corrupt or refused are added.
-        needs_first_packet, packed, refused: see :class:`PictureIndex`.
+        needs_first_packet, packed, pict_types, refused: see :class:`PictureIndex`.
     """
     seconds, duration = picture_times(packet, packets)
     decoded = corrupt is not None
@@ -179,5 +182,6 @@ def picture_index(
         damaged_packets=numbers,
         needs_first_packet=needs_first_packet,
         packed=packed,
+        pict_types=pict_types,
         refused=refused,
     )

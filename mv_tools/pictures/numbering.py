@@ -85,6 +85,7 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=_needs_first_packet(scan),
         packed=scan.packed,
+        pict_types="".join(output.pict_types),
         refused=tuple(output.refused),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import av.error
 from av.packet import Packet
@@ -17,6 +17,9 @@ from .demux import read_packets
 from .packets import NO_PACKET
 
 __all__ = ["Segment", "SegmentOutput", "decode_packet", "decode_segments"]
+
+_PICT_TYPES: Final = {1: "I", 2: "P", 3: "B", 4: "S"}
+"""AVPictureType."""
 
 
 class Segment(NamedTuple):
@@ -41,6 +44,7 @@ class SegmentOutput:
         packet: packet number of each picture; NO_PACKET where the decoder created it.
         keyframe: the decoder's keyframe flag; False for damaged pictures.
         corrupt: whether the decoder reports damage.
+        pict_types: "I", "P", "B", "S", or "?" for others.
         refused: (packet, reason) where the decoder refused a packet.
         complete: whether the pictures at both ends of the segment were output.
     """
@@ -48,6 +52,7 @@ class SegmentOutput:
     packet: list[int] = field(default_factory=list)
     keyframe: list[bool] = field(default_factory=list)
     corrupt: list[bool] = field(default_factory=list)
+    pict_types: list[str] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     complete: bool = False
 
@@ -56,6 +61,7 @@ class SegmentOutput:
         self.packet.append(packet)
         self.keyframe.append(bool(frame.key_frame) and not frame.is_corrupt)
         self.corrupt.append(bool(frame.is_corrupt))
+        self.pict_types.append(_PICT_TYPES.get(int(frame.pict_type), "?"))
 
 
 def decode_packet(

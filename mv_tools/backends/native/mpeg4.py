@@ -85,7 +85,7 @@ class Mpeg4Backend(Backend):
 
     def _coded(self, reader: PacketReader, stretch: Stretch) -> Iterator[tuple[int, Mpeg4Picture | None]]:
         """Coded pictures of a stretch in presentation order; None where there is none in its packet."""
-        pictures, upcoming = self.pictures, deque(stretch.positions)
+        pictures, upcoming, wanted = self.pictures, deque(stretch.positions), set(stretch.positions)
         # Where pictures are packed, what a packet holds is decoded with a later one.
         first = 0 if pictures.packed else pictures.first_packet(stretch.entry)
         last = int(pictures.packet[stretch.positions].max())
@@ -97,8 +97,9 @@ class Mpeg4Backend(Backend):
             index = pictures.position_of.get(number, -1)
             if picture is not None and not picture.repeats and picture.pict_type != "B":
                 held = picture if index < 0 else None
-            # A last packet without a picture lends its number to the one that the decoder held back.
-            waiting[index] = held if held is not None and picture and picture.repeats else picture
+            if index in wanted:
+                # A last packet without a picture lends its number to the one that the decoder held back.
+                waiting[index] = held if held is not None and picture and picture.repeats else picture
             while upcoming and upcoming[0] in waiting:
                 yield upcoming[0], waiting.pop(upcoming.popleft())
 
@@ -106,7 +107,7 @@ class Mpeg4Backend(Backend):
         """A picture as a frame; None if it is damaged, which is reported."""
         seconds, display = self.pictures.seconds, self.display
         where = f"picture {index}"
-        if picture is None:
+        if picture is None or self._is_another(index, picture):
             self.report(index, f"{where} was not found in its packet")
             return None
         if self.index.corrupt[self.pictures.packet[index]] or self.pictures.corrupt[index]:
@@ -133,24 +134,28 @@ class Mpeg4Backend(Backend):
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
         )
 
+    def _is_another(self, index: int, picture: Mpeg4Picture) -> bool:
+        """Whether the decoder, if it was asked, gave a picture of another type."""
+        decoded = self.pictures.pict_types
+        return bool(decoded) and decoded[index] not in (picture.pict_type, "?")
+
     def _distances(self, picture: Mpeg4Picture) -> tuple[float, float]:
         """Frame intervals to the picture before and the one after, by their times in the stream."""
-        if picture.distances is None:
+        if picture.pict_type == "I" or picture.distances is None or self._interval is None:
             return 1.0, 1.0
-        past, future = (_intervals(ticks / self._interval) for ticks in picture.distances)
+        past, future = (_intervals(seconds / self._interval) for seconds in picture.distances)
         return past, future or 1.0
 
     @cached_property
-    def _interval(self) -> float:
-        """Ticks between consecutive pictures: the usual number, among the first packets."""
-        count = min(_TIMED_PACKETS, len(self.index))
-        reader = _native().Mpeg4Reader(self._headers)
-        with PacketReader(self.source, self.scan) as packets:
-            coded = [picture for data in packets.read(range(count)).values() for picture in reader.push(data)]
-        times = sorted(
-            {picture.time for picture in coded if not picture.repeats and picture.time is not None}
-        )
-        return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    def _interval(self) -> float | None:
+        """Seconds between consecutive pictures: the usual step of the first ones; None if there is none."""
+        first = int(self.pictures.packet.min())
+        packets = _native().Mpeg4Reader(self._headers)
+        with PacketReader(self.source, self.scan) as reader:
+            numbers = range(first, min(first + _TIMED_PACKETS, len(self.index)))
+            coded = [picture for data in reader.read(numbers).values() for picture in packets.push(data)]
+        times = {picture.time for picture in coded if not picture.repeats and picture.time is not None}
+        return float(np.median(np.diff(sorted(times)))) if len(times) > 1 else None
 
 
 def _intervals(count: float) -> float:

@@ -275,33 +275,43 @@ impl Picture {
         }
     }
 
-    /// vop_time_increment in ticks of the layer, counted from the start of the reading.
-    pub fn time(&self) -> Option<i64> {
-        match &self.source {
-            Source::Anchor(anchor) => Some(anchor.time),
-            Source::Between { time, .. } | Source::Repeated { time, .. } => Some(*time),
-            Source::Unreadable(_) => None,
-        }
+    /// Seconds from the start of the reading; None where its header can't be read.
+    pub fn time(&self) -> Option<f64> {
+        let ticks = match &self.source {
+            Source::Anchor(anchor) => anchor.time,
+            Source::Between { time, .. } | Source::Repeated { time, .. } => *time,
+            Source::Unreadable(_) => return None,
+        };
+        self.seconds(ticks)
     }
 
-    /// Ticks since the I or P picture before, and until the one after (B pictures, 0 in others); None where they are
+    /// Seconds since the I or P picture before, and until the one after (B pictures, 0 in others); None where they are
     /// unknown or not positive.
-    pub fn distances(&self) -> Option<(i64, i64)> {
+    pub fn distances(&self) -> Option<(f64, f64)> {
+        let (past, future) = match &self.source {
+            Source::Anchor(anchor) => (anchor.past.filter(|&past| past > 0)?, 0),
+            Source::Between { distances, .. } => distances.as_ref().ok()?.1,
+            Source::Repeated { .. } | Source::Unreadable(_) => return None,
+        };
+        Some((self.seconds(past)?, self.seconds(future)?))
+    }
+
+    fn seconds(&self, ticks: i64) -> Option<f64> {
+        Some(ticks as f64 / f64::from(self.layer()?.resolution))
+    }
+
+    fn layer(&self) -> Option<&Layer> {
         match &self.source {
-            Source::Anchor(anchor) => Some((anchor.past.filter(|&past| past > 0)?, 0)),
-            Source::Between { distances, .. } => distances.as_ref().ok().map(|(_, apart)| *apart),
-            Source::Repeated { .. } | Source::Unreadable(_) => None,
+            Source::Anchor(anchor) => Some(&anchor.coded.layer),
+            Source::Between { coded, .. } => Some(&coded.layer),
+            Source::Repeated { layer, .. } => Some(layer),
+            Source::Unreadable(_) => None,
         }
     }
 
     /// Size in macroblocks, (columns, rows); None where its header can't be read.
     pub fn macroblocks(&self) -> Option<(usize, usize)> {
-        match &self.source {
-            Source::Anchor(anchor) => Some(anchor.coded.layer.macroblocks()),
-            Source::Between { coded, .. } => Some(coded.layer.macroblocks()),
-            Source::Repeated { layer, .. } => Some(layer.macroblocks()),
-            Source::Unreadable(_) => None,
-        }
+        self.layer().map(Layer::macroblocks)
     }
 
     /// Motion of a P or B picture; None for an I picture.

@@ -77,15 +77,15 @@ impl Mpeg4Picture {
         self.inner.is_cut()
     }
 
-    /// Its time in ticks; None where its header can't be read.
+    /// Its time in seconds; None where its header can't be read.
     #[getter]
-    fn time(&self) -> Option<i64> {
+    fn time(&self) -> Option<f64> {
         self.inner.time()
     }
 
-    /// Ticks since the I or P picture before and until the one after.
+    /// Seconds since the I or P picture before and until the one after.
     #[getter]
-    fn distances(&self) -> Option<(i64, i64)> {
+    fn distances(&self) -> Option<(f64, f64)> {
         self.inner.distances()
     }
 
