@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from moclip_lite import Classifier
+from moclip_lite.errors import CheckpointError
 from moclip_lite.predict.content import content_digest
 from moclip_lite.predict.open_run import open_run
+from moclip_lite.predict.prediction import Prediction
 from moclip_lite.serve.child.analysis import Analysis, Task
 from moclip_lite.serve.refusal import Refusal
 from moclip_lite.serve.worker import child_command
@@ -22,6 +25,7 @@ from moclip_lite.storage.files import read_tensors, write_tensors
 
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import TrainedRun
+from support.clips import encode, panning
 from support.serving import Serving, serving
 
 
@@ -133,6 +137,27 @@ def test_a_job_has_all_that_the_page_shows(name: str, server: Serving) -> None:
     video = server.client.get(status["links"]["video"], headers={"range": "bytes=0-99"})
     assert (video.status_code, len(video.content)) == (206, 100)
     assert str(server.folder) not in json.dumps(result)
+
+
+class _Answers:
+    """A classifier of made-up answers."""
+
+    def explain(self, path: Path, top_k: int) -> Prediction:
+        return Prediction(str(path), [("pan", 1.0)], "motion", {"motion": [("pan", 1.0)]})
+
+    def timeline(self, path: Path, **options: Any) -> None:
+        raise CheckpointError("made up")
+
+
+def test_vectors_are_in_pixels_of_the_original_where_a_copy_is_measured(tmp_path: Path) -> None:
+    """VP9 has no vectors; those of its copy, whose short side has 480 pixels, are 1.5 times as long here."""
+    shown = panning(5, 864, 720, (12, 0))
+    path = encode(tmp_path / "large.webm", shown, "libvpx-vp9", deadline="realtime", **{"cpu-used": "8"})
+    task = Task(video=path, name="large.webm", folder=tmp_path, page=True)
+    classifier: Any = _Answers()
+    Analysis(classifier, task, lambda *_: None).run()
+    energy = json.loads((tmp_path / "result.json").read_text())["vectors"]["energy"]
+    assert np.mean([pixels for _, pixels in energy]) == pytest.approx(12, abs=1.5)
 
 
 def test_downloads_are_the_timeline(server: Serving) -> None:

@@ -174,12 +174,13 @@ class Analysis:
             return None, 0.0
 
     def _vectors(self, copy: Path | None) -> dict[str, Any] | None:
-        """Write the vectors; of an H.264 copy where the codec has none."""
+        """Write the vectors, in pixels of the original; of an H.264 copy where the codec has none."""
 
         def progress(done: int, total: int) -> None:
             self.on_progress("vectors", done, total)
 
-        folder = self.task.folder
+        folder, metadata = self.task.folder, self._decoder.metadata
+        size = metadata.display_width, metadata.display_height
         try:
             return write_vectors(self._decoder, self._times, folder, progress).to_json()
         except NoMotionVectors:
@@ -187,9 +188,8 @@ class Analysis:
                 copy = folder / "measured.mp4"
                 times = None if self._decoder.pictures.times is None else self._times
                 self.on_progress("preview", 0, 0)
-                metadata = self._decoder.metadata
-                make_preview(self.task.video, copy, (metadata.display_width, metadata.display_height), times)
-            return write_vectors(MotionDecoder(copy), self._times, folder, progress).to_json()
+                make_preview(self.task.video, copy, size, times)
+            return write_vectors(MotionDecoder(copy), self._times, folder, progress, size).to_json()
 
     def _named(self, text: str) -> str:
         """A sentence with the name in place of the path."""
