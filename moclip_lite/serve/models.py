@@ -89,6 +89,7 @@ class About(BaseModel):
 
     version: str
     model: str
+    engine: str = Field(description="what computes the networks: onnx, onnx-int8 or torch")
     labels: list[str]
     streams: list[str]
     warnings: list[str]

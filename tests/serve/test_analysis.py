@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from moclip_lite import Classifier
+from moclip_lite.engine.runtime import OnnxEngine
 from moclip_lite.errors import CheckpointError
 from moclip_lite.predict.content import content_digest
 from moclip_lite.predict.open_run import open_run
@@ -84,12 +85,27 @@ def test_the_digest_of_a_model_covers_what_answers(
 
     def digest() -> str:
         run, experiment, _ = open_run(folder, [])
-        return content_digest(run, experiment, run.read_labels())
+        return content_digest(run, experiment, run.read_labels(), _Engine("onnx"))
 
     before = digest()
     assert before == digest()
     change(folder)
     assert (digest() == before) == (change is _report)
+
+
+class _Engine(OnnxEngine):
+    """An engine without networks."""
+
+    def __init__(self, name: str, **files: str) -> None:
+        self.name, self.files = name, files
+
+
+def test_the_digest_of_a_model_covers_its_engine(trained: TrainedRun) -> None:
+    """Other files of the same weights answer otherwise in the last digits, or in int8."""
+    run, experiment, _ = open_run(trained.folder, [])
+    engines = [_Engine("torch"), _Engine("onnx"), _Engine("onnx", motion="1"), _Engine("onnx", motion="2")]
+    digests = [content_digest(run, experiment, run.read_labels(), engine) for engine in engines]
+    assert len(set(digests)) == len(engines)
 
 
 def test_a_loaded_model_does_not_need_its_folder(trained: TrainedRun, root: Path, tmp_path: Path) -> None:

@@ -212,7 +212,10 @@ RELOADED = """
 import json, runpy, sys
 from pathlib import Path
 content = Path(sys.argv[1])
-about = {"model": "mine", "labels": [content.read_text()] if content.exists() else [], "streams": [], "warnings": []}
+about = {
+    "model": "mine", "engine": content.read_text() if content.exists() else "", "labels": [], "streams": [],
+    "warnings": [f"{content.read_text()} answers"] if content.exists() else [],
+}
 first = {"ready": about, "content": content.read_text()} if content.exists() else {
     "failed": {"kind": "CheckpointError", "sentence": "/secret/mine is not a run folder"}
 }
@@ -243,7 +246,10 @@ def test_another_model_does_not_answer_after_a_restart(
         content.write_text("first")
         assert running.client.post("/api/predict", content=b"fine").status_code == 200
     (told,) = [record.getMessage() for record in caplog.records if record.name == "moclip.serve"]
-    assert ("restart the server" if change == "replaced" else "/secret/mine is not a run folder") in told
+    if change == "removed":
+        assert "/secret/mine is not a run folder" in told
+    else:
+        assert "its engine is second, no longer first; restart the server\nsecond answers" in told
 
 
 def test_files_below_the_root_are_played_and_never_removed(tmp_path: Path) -> None:

@@ -23,7 +23,13 @@ from moclip_lite.serve.workplace import Workplace
 
 from support.waiting import PATIENCE, until
 
-ABOUT = {"model": "stub", "labels": ["left", "right"], "streams": ["motion"], "warnings": []}
+ABOUT = {
+    "model": "stub",
+    "engine": "onnx",
+    "labels": ["left", "right"],
+    "streams": ["motion"],
+    "warnings": [],
+}
 STUB = Path(__file__).with_name("serve_child.py")
 
 

@@ -92,8 +92,9 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     if classifier.motion is not None:
         streams.append("motion")
     labels = list(classifier.labels)
-    ready = {"model": arguments["name"], "labels": labels, "streams": streams, "warnings": warnings}
-    content = content_digest(classifier.folder, classifier.experiment, labels)
+    about = {"model": arguments["name"], "engine": classifier.engine.name, "labels": labels}
+    ready = {**about, "streams": streams, "warnings": warnings}
+    content = content_digest(classifier.folder, classifier.experiment, labels, classifier.engine)
     return classifier, {"ready": ready, "content": content}
 
 
