@@ -163,7 +163,7 @@ class EngineFiles:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digests of the files by name, which they were checked with; none of files that are being written."""
+        """Digests by name, which the files were checked with; none of files that are being written."""
         entries = dict(self.description.get("files", {}))
         if self.encoder is not None:
             entries["pictures.onnx"] = self.description.get(INT8 if self.int8 else "encoder", {})

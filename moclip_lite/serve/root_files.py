@@ -5,17 +5,16 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from ..datasets.walk import VIDEO_SUFFIXES
+from ..storage.stamps import Stamp
 from .refusal import Refusal
 
 __all__ = ["RootFile", "RootFiles"]
 
 _MAX_LISTED: Final = 500
 _MAX_PATH: Final = 1024  # characters
-Identity: TypeAlias = tuple[int, int, int, int]
-"""Device, inode, bytes and time of the last change."""
 
 
 class RootFiles:
@@ -56,7 +55,7 @@ class RootFiles:
             Refusal: 404, as :meth:`find`.
         """
         path = self.find(name)
-        return RootFile(self, name, path, _identity(path))
+        return RootFile(self, name, path, _stamp(path))
 
     def listing(self, name: str) -> list[str]:
         """Folders (with a slash at the end) and videos in a folder, as paths below the root, at most 500."""
@@ -101,13 +100,13 @@ class RootFile:
         root: where its name is looked up.
         name: relative path that a client gave.
         path: without links.
-        identity: None if it went away meanwhile.
+        stamp: None if it went away meanwhile.
     """
 
     root: RootFiles
     name: str
     path: Path
-    identity: Identity | None
+    stamp: Stamp | None
 
     def again(self) -> RootFile:
         """What the name means now.
@@ -132,12 +131,11 @@ class RootFile:
         return now.path
 
 
-def _identity(path: Path) -> Identity | None:
+def _stamp(path: Path) -> Stamp | None:
     try:
-        status = path.stat()
+        return Stamp.of(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _is_unicode(name: str) -> bool:

@@ -56,6 +56,17 @@ def test_everything_else_gets_one_answer(name: str, root: RootFiles) -> None:
     assert caught.value.status == 404
 
 
+def test_a_file_written_in_place_is_another_one(root: RootFiles) -> None:
+    """Programs can set the size and the time of writing back, but not the time of the change."""
+    file, path = root.take("clip.mp4"), root.root / "clip.mp4"
+    assert file.unchanged() == path
+    before = path.stat()
+    path.write_bytes(b"y")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(Refusal, match="was changed since its analysis began"):
+        file.unchanged()
+
+
 def test_absolute_paths_of_files_inside_are_refused(root: RootFiles) -> None:
     with pytest.raises(Refusal):
         root.find(str(root.root / "clip.mp4"))
