@@ -20,6 +20,7 @@ from moclip_lite.predict.content import content_digest
 from moclip_lite.predict.open_run import open_run
 from moclip_lite.predict.prediction import Prediction
 from moclip_lite.serve.child.analysis import Analysis, Task
+from moclip_lite.serve.models import PredictAnswer
 from moclip_lite.serve.refusal import Refusal
 from moclip_lite.serve.worker import child_command
 from moclip_lite.storage.files import read_tensors, write_tensors
@@ -119,7 +120,9 @@ def test_a_loaded_model_does_not_need_its_folder(trained: TrainedRun, root: Path
             if remove:
                 shutil.rmtree(folder)
             answer = running.client.post("/api/predict", json={"path": "clip.mp4"}).json()
-        answers.append({**answer, "seconds": 0, "timeline": {**answer["timeline"], "seconds": 0}})
+        answers.append(
+            {**answer, "seconds": 0, "cpu_seconds": 0, "timeline": {**answer["timeline"], "seconds": 0}}
+        )
     assert answers[0] == answers[1]
 
 
@@ -155,6 +158,9 @@ def test_a_job_has_all_that_the_page_shows(name: str, server: Serving) -> None:
     assert str(server.folder) not in json.dumps(result)
 
 
+_OF_THE_SERVER = {"timeline": None, "notes": ["no timeline: made up"]}
+
+
 class _Answers:
     """A classifier of made-up answers."""
 
@@ -165,15 +171,22 @@ class _Answers:
         raise CheckpointError("made up")
 
 
-def test_vectors_are_in_pixels_of_the_original_where_a_copy_is_measured(tmp_path: Path) -> None:
-    """VP9 has no vectors; those of its copy, whose short side has 480 pixels, are 1.5 times as long here."""
+def test_answers_for_codecs_without_vectors(tmp_path: Path) -> None:
+    """They have all that ``moclip predict --json`` says, and vectors in pixels of the video.
+
+    VP9 has no vectors; those of its copy, whose short side has 480 pixels, are 1.5 times as long here.
+    """
     shown = panning(5, 864, 720, (12, 0))
     path = encode(tmp_path / "large.webm", shown, "libvpx-vp9", deadline="realtime", **{"cpu-used": "8"})
     task = Task(video=path, name="large.webm", folder=tmp_path, page=True)
     classifier: Any = _Answers()
     Analysis(classifier, task, lambda *_: None).run()
-    energy = json.loads((tmp_path / "result.json").read_text())["vectors"]["energy"]
+    result = json.loads((tmp_path / "result.json").read_text())
+    energy = result["vectors"]["energy"]
     assert np.mean([pixels for _, pixels in energy]) == pytest.approx(12, abs=1.5)
+    documented = {name: result[name] for name in PredictAnswer.model_fields}
+    assert documented == {**classifier.explain(path, 5).to_json(), **_OF_THE_SERVER, "path": "large.webm"}
+    assert {*result} - {*documented} == {"video", "vectors"}
 
 
 def test_downloads_are_the_timeline(server: Serving) -> None:

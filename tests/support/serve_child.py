@@ -15,6 +15,10 @@ RESULT = {
     "streams": {"motion": [{"label": "left", "score": 0.9}]},
     "notes": [],
     "seconds": 0.1,
+    "cpu_seconds": 0.1,
+    "frames": 0,
+    "engine": "onnx",
+    "gflops": None,
     "timeline": None,
 }
 

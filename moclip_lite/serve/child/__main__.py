@@ -86,6 +86,7 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     if classifier.heads:
         _ = classifier.encoder  # loaded now: missing weights are reported at the start
     classifier.engine.preload()
+    _ = classifier.costs
     with contextlib.suppress(CheckpointError):  # a damaged one is told with each video
         _ = classifier.calibration
     streams = [str(stream) for stream in classifier.heads]

@@ -15,7 +15,7 @@ from mv_tools import MotionDecoder, MotionError, NoMotionVectors
 from mv_tools.source import Source
 
 from ...errors import CheckpointError
-from ...predict.classifier import Classifier, Prediction
+from ...predict.classifier import Classifier
 from ...storage.files import write_json, write_text
 from ..refusal import Refusal
 from .preview import make_preview, player_start, plays_in_browsers
@@ -82,7 +82,7 @@ class Analysis:
         self._check_bounds()
         self.on_progress("predict", 0, 0)
         prediction = self.classifier.explain(self.task.video, self.task.top_k)
-        result = _prediction_json(prediction, self.task.name)
+        result = prediction.to_json() | {"path": self.task.name}
         result["timeline"] = self._timeline()
         if self.task.page:
             result |= self._page()
@@ -198,19 +198,3 @@ class Analysis:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
-
-
-def _prediction_json(prediction: Prediction, name: str) -> dict[str, Any]:
-    """Like ``moclip predict --json``."""
-
-    def as_list(ranking: list[tuple[str, float]]) -> list[dict[str, Any]]:
-        return [{"label": label, "score": score} for label, score in ranking]
-
-    return {
-        "path": name,
-        "predictions": as_list(prediction.ranking),
-        "stream": prediction.stream,
-        "streams": {stream: as_list(ranking) for stream, ranking in prediction.streams.items()},
-        "notes": prediction.notes,
-        "seconds": prediction.seconds,
-    }
