@@ -106,6 +106,7 @@ class Files(BaseModel):
     """Videos and folders (with a slash at the end) in a folder below the root."""
 
     paths: list[str]
+    more: bool = Field(description="whether the folder holds others beside these 500")
 
 
 class Problem(BaseModel):

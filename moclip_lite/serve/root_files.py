@@ -57,8 +57,15 @@ class RootFiles:
         path = self.find(name)
         return RootFile(self, name, path, _stamp(path))
 
-    def listing(self, name: str) -> list[str]:
-        """Folders (with a slash at the end) and videos in a folder, as paths below the root, at most 500."""
+    def listing(self, name: str) -> tuple[list[str], bool]:
+        """Folders (with a slash at the end) and videos in a folder, as paths below the root.
+
+        Returns:
+            (at most 500 of them, whether there are more).
+
+        Raises:
+            Refusal: 404, there is no such folder, or it can't be read.
+        """
         folder = self._inside(name or ".")
         if folder is None or not folder.is_dir():
             raise Refusal(404, "there is no such folder below the server's root folder")
@@ -74,9 +81,9 @@ class RootFiles:
                 names.append(f"{relative}/")
             elif inside is not None and Path(entry).suffix.lower() in VIDEO_SUFFIXES and inside.is_file():
                 names.append(relative)
-            if len(names) >= _MAX_LISTED:
+            if len(names) > _MAX_LISTED:
                 break
-        return names
+        return names[:_MAX_LISTED], len(names) > _MAX_LISTED
 
     def _inside(self, name: str) -> Path | None:
         """The path without links, or None if it leaves the root or can't be resolved."""

@@ -74,11 +74,20 @@ def test_absolute_paths_of_files_inside_are_refused(root: RootFiles) -> None:
 
 
 def test_listings_show_videos_inside(root: RootFiles) -> None:
-    assert root.listing("") == ["clip.mp4", "in.mp4", "sub/"]
-    assert root.listing("sub/") == ["sub/other.MKV"]
+    assert root.listing("") == (["clip.mp4", "in.mp4", "sub/"], False)
+    assert root.listing("sub/") == (["sub/other.MKV"], False)
     for name in ("..", "outside", "/etc", "clip.mp4", "missing"):
         with pytest.raises(Refusal):
             root.listing(name)
+
+
+def test_a_long_listing_says_that_there_is_more(root: RootFiles) -> None:
+    for number in range(500):
+        (root.root / "sub" / f"{number:03}.mp4").touch()
+    paths, more = root.listing("sub")
+    assert (len(paths), paths[-1], more) == (500, "sub/499.mp4", True)
+    (root.root / "sub" / "other.MKV").unlink()
+    assert root.listing("sub") == (paths, False)
 
 
 def test_a_root_must_be_a_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from moclip_lite.serve.child.__main__ import Channel
 
 from support.serving import STUB, Serving, serving, stub_command
 from support.waiting import until
@@ -206,6 +209,18 @@ def test_a_process_that_is_killed_is_started_again(server: Serving) -> None:
         line for line in metrics(server).splitlines() if line.startswith("moclip_worker_restarts_total ")
     ]
     assert int(restarts[0].split()[1]) >= 1
+
+
+def test_a_stage_ends_with_its_last_step() -> None:
+    """Steps that follow each other at once are left out, but the last."""
+    out = io.BytesIO()
+    channel = Channel(out)
+    for stage, total in (("timeline", 3), ("vectors", 41)):
+        for done in range(total + 1):
+            channel.progress(stage, done, total)
+    steps = [tuple(json.loads(line)["progress"]) for line in out.getvalue().splitlines()]
+    assert {("timeline", 3, 3), ("vectors", 41, 41)} < set(steps)
+    assert steps[-1] == ("vectors", 41, 41)
 
 
 RELOADED = """

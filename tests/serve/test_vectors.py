@@ -52,7 +52,9 @@ def written(
     times = decoder.pictures.times
     assert times is not None
     folder.mkdir()
-    summary = write_vectors(decoder, times, folder, lambda *_: None, shown)
+    steps: list[tuple[int, int]] = []
+    summary = write_vectors(decoder, times, folder, lambda *step: steps.append(step), shown)
+    assert (steps[0], steps[-1]) == ((0, len(times)), (len(times), len(times)))
     return summary, [Chunk.parse((folder / f"vectors-{i}.gz").read_bytes()) for i in range(summary.chunks)]
 
 

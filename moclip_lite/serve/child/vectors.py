@@ -181,6 +181,7 @@ def write_vectors(
     for missing in range(upcoming, len(times)):
         writer.add(float(times[missing]), _MISSING, None)
     writer.flush()
+    on_progress(len(times), len(times))
     summary.energy = energies.series()
     return summary
 
