@@ -317,6 +317,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
         "run", data(p), *sets(("fusion.head=tip_adapter", "clip.model=timm:test_resnet")),
     ),
     "has no ONNX files": lambda p: (*motion_run(p), "--engine", "onnx"),
+    "does not name the clips of its training": lambda p: ("export", pushable(p), "--engine", "--int8"),
     "is for the ONNX files that predict uses": lambda p: ("export", pushable(p), "--out", p / "run" / "onnx"),
     "has no thresholds for a cascade": lambda p: (*motion_run(p), "--cascade"),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),
