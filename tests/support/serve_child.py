@@ -52,6 +52,8 @@ def work(task: dict[str, str]) -> None:
         send(bug="Traceback of a bug")
     else:
         folder = Path(task["folder"])
+        if word == "hold":
+            (folder.parents[1] / "held").touch()
         while word == "hold" and not (folder.parents[1] / "release").exists():
             time.sleep(0.01)
         names = sorted(path.name for path in folder.iterdir())

@@ -63,6 +63,10 @@ class Serving:
 
         return dict(until(state))
 
+    def held(self) -> bool:
+        """Whether the stub holds a video, which it has read."""
+        return (self.folder.parent / "held").exists()
+
     def release(self) -> None:
         """Let the stub finish the videos that it holds."""
         (self.folder.parent / "release").touch()
