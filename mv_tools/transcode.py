@@ -135,7 +135,7 @@ class _Original:
 
     @property
     def damaged(self) -> bool:
-        """Whether damage is known; ffmpeg then continues behind it as the decoder does."""
+        """Whether damage is known; ffmpeg then continues behind it as the decoder does, on one thread."""
         pictures = self.pictures
         return bool(self.scan.packets.corrupt.any() or pictures.corrupt.any() or pictures.refused)
 
@@ -223,7 +223,9 @@ def _input_options(original: _Original) -> dict[str, Any]:
     display = original.scan.display
     if display.orientation == UPRIGHT and display.notes:
         options["display_rotation"] = 0  # ffmpeg would turn by any angle
-    if not original.damaged:
+    if original.damaged:
+        options["threads"] = 1  # with several, what is decoded behind damage differs from one run to the next
+    else:
         options["xerror"] = None
     return options
 

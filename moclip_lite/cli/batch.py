@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import typer
 
@@ -13,7 +13,7 @@ from mv_tools.urls import ServerFailure
 from ..storage.names import named_reason, printable
 from .console import err, explain
 
-__all__ = ["Refusal", "end_batch", "files_of", "ranking_as_list", "refusal", "refusal_of"]
+__all__ = ["Refusal", "end_batch", "files_of", "refusal", "refusal_of"]
 
 Refusal: TypeAlias = tuple[Path, str]
 """A file or folder that got no answer, and why."""
@@ -83,8 +83,3 @@ def end_batch(refused: Sequence[Refusal]) -> None:
 def refusal_of(path: Path, reason: str) -> Refusal:
     """A file that got no answer, with a reason that names it."""
     return path, named_reason(path, reason)
-
-
-def ranking_as_list(ranking: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
-    """A ranking for --json."""
-    return [{"label": label, "score": score} for label, score in ranking]

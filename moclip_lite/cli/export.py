@@ -94,9 +94,12 @@ def export(
 
 def _export_engine(run: Path, int8: bool, reporter: Reporter) -> list[Exported]:
     """The files that predict takes, in the run folder."""
+    from ..export.compared_clips import require_clips
     from ..export.engine import export_engine
     from ..export.int8 import consider_int8, export_int8
 
+    if int8:
+        require_clips(run)
     exported = export_engine(run, reporter)
     if int8:
         encoder = export_int8(run, reporter)

@@ -28,7 +28,7 @@ from .options import (
     overrides_of,
     run_folder,
 )
-from .predictions import cost_line, prediction_as_dict, print_line, print_streams, write_predictions
+from .predictions import cost_line, print_line, print_streams, write_predictions
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName
@@ -139,7 +139,7 @@ def predict(
         if table is not None:
             write_predictions(table, predictions)
         if json:
-            print_json([prediction_as_dict(prediction) for prediction in predictions])
+            print_json([prediction.to_json() for prediction in predictions])
         elif predictions:
             reporter.say(cost_line(predictions))
         engines = sorted({prediction.engine for prediction in predictions})

@@ -5,38 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mv_tools.urls import spelled
 
 from ..storage.names import printable, valid_unicode
 from ..storage.tables import write_table
 from ..streams import Stream
-from .batch import ranking_as_list
 from .console import err, print_table
 
 if TYPE_CHECKING:
     from ..predict.classifier import Prediction
 
-__all__ = ["cost_line", "prediction_as_dict", "print_line", "print_streams", "write_predictions"]
+__all__ = ["cost_line", "print_line", "print_streams", "write_predictions"]
 
 _COLUMNS: Final = (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE)
-
-
-def prediction_as_dict(prediction: Prediction) -> dict[str, Any]:
-    """A prediction for --json."""
-    return {
-        "path": spelled(prediction.path),
-        "predictions": ranking_as_list(prediction.ranking),
-        "stream": prediction.stream,
-        "streams": {name: ranking_as_list(ranking) for name, ranking in prediction.streams.items()},
-        "notes": prediction.notes,
-        "seconds": prediction.seconds,
-        "cpu_seconds": prediction.cpu_seconds,
-        "frames": prediction.frames,
-        "engine": prediction.engine,
-        "gflops": prediction.gflops,
-    }
 
 
 def print_line(prediction: Prediction, labels: int) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from .batch import end_batch, files_of, ranking_as_list, refusal
+from ..predict.prediction import ranking_as_list
+from .batch import end_batch, files_of, refusal
 from .console import print_failures, print_json, print_table
 from .options import (
     Cache,

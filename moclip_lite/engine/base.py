@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ class Engine(ABC):
     Attributes:
         name: "onnx", "onnx-int8" or "torch".
         notes: what to say beside each answer.
+        files: digests of the files that it computes with beside the weights, by name.
         why: why the image encoder computes in int8, or in float32; "" where there was no choice.
         has_motion: whether there is a motion network.
         heads: the heads that answer, by stream.
@@ -34,6 +36,7 @@ class Engine(ABC):
 
     name: str
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = MappingProxyType({})
     why: str = ""
     has_motion: bool
     heads: Mapping[Stream, Any]

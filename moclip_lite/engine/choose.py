@@ -8,7 +8,7 @@ from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment, load_run_settings
-from ..experiment.portable import portable_sections
+from ..experiment.portable import names_clips, portable_sections
 from ..results.fold_folder import FoldFolder
 from .base import Engine, EngineName
 from .files import SECTIONS, EngineFiles, OtherSettings, int8_by_default
@@ -54,7 +54,7 @@ def open_engine(
             reason = str(error)
             if not isinstance(error.__cause__, MissingPackage):
                 changed = _changed(folder, experiment) if isinstance(error, OtherSettings) else ""
-                reason += f"; {changed or _export(folder, int8)}"
+                reason += f"; {changed or _export(folder, experiment, int8)}"
             if asked:
                 raise CheckpointError(reason) from error
     from .pytorch import TorchEngine
@@ -76,8 +76,13 @@ def _changed(folder: FoldFolder, experiment: Experiment) -> str:
     return f"they are only written for the run's own {words}: leave the change out, or take --engine torch"
 
 
-def _export(folder: FoldFolder, int8: bool) -> str:
+def _export(folder: FoldFolder, experiment: Experiment, int8: bool) -> str:
     """How to get ONNX files that can be used."""
+    if int8 and not names_clips(experiment):
+        return (
+            "such a file is compared with float32 on the run's clips, which this folder does not name: "
+            "take --engine onnx"
+        )
     return f"`moclip export {folder.path} --engine{' --int8' if int8 else ''}` writes them"
 
 

@@ -162,6 +162,19 @@ class EngineFiles:
             raise CheckpointError(f"{onnx_folder(folder) / MODEL_JSON} is damaged") from error
         return replace(files, encoder=encoder, int8=int8)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digests by name, which the files were checked with; none of files that are being written."""
+        entries = dict(self.description.get("files", {}))
+        if self.encoder is not None:
+            entries["pictures.onnx"] = self.description.get(INT8 if self.int8 else "encoder", {})
+        names = [path.name for path in (*self.networks.values(), *self.parts.values())]
+        return {
+            name: str(entries[name]["digest"])
+            for name in (*names, "pictures.onnx")
+            if "digest" in entries.get(name, {})
+        }
+
     @classmethod
     def without_encoder(
         cls, folder: FoldFolder, experiment: Experiment, labels: Sequence[str]

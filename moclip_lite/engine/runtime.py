@@ -70,6 +70,7 @@ class OnnxEngine(Engine):
     def __init__(self, files: EngineFiles, experiment: Experiment, folder: FoldFolder) -> None:
         self.name = "onnx-int8" if files.int8 else "onnx"
         self.notes = (INT8_NOTE,) if files.int8 else ()
+        self.files = files.digests
         self._files, self._experiment, self._folder = files, experiment, folder
         self._threads = experiment.run.threads
         sessions = {name: open_session(path, self._threads) for name, path in files.networks.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from .config import CacheSettings, Experiment, RunSettings
 
-__all__ = ["portable", "portable_sections"]
+__all__ = ["names_clips", "portable", "portable_sections"]
 
 
 def portable(experiment: Experiment) -> Experiment:
@@ -27,6 +27,11 @@ def portable(experiment: Experiment) -> Experiment:
             "clip": clip.model_copy(update={"prompts": None, "pretrained": _file_name(clip.pretrained)}),
         }
     )
+
+
+def names_clips(experiment: Experiment) -> bool:
+    """Whether a configuration says where its clips lie; one that is :func:`portable` does not."""
+    return experiment.data.root is not None or experiment.data.table is not None
 
 
 def portable_sections(settings: Mapping[str, Any]) -> dict[str, Any]:

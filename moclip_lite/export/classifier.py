@@ -21,7 +21,7 @@ from ..predict.classifier import Classifier
 from ..results.run_folder import RunFolder
 from ..streams import ANSWERS, Stream
 from .compare import compare_files
-from .install import install
+from .install import install, refuse_engine_folder
 from .modules import MotionScores, SegmentEncoder, SegmentMixer, export_head
 from .network import Exported, export_network
 from .pictures import picture_network
@@ -47,10 +47,12 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
     earlier export left in the folder are removed.
 
     Raises:
+        ConfigError: the folder is one whose files prediction uses, see ``export_engine``.
         CheckpointError: not a run folder.
         WeightsUnavailable: the appearance encoder's weights can't be loaded.
         MoclipError: see :func:`moclip_lite.export.export_network`.
     """
+    refuse_engine_folder(folder)
     classifier = Classifier.load(run, device="cpu", engine="torch")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=DRAFT) as name:

@@ -8,11 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.model_json import MODEL_JSON, read_model_json, write_model_json
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
+from ..results.fold_folder import ONNX_FOLDER, FoldFolder
 from ..storage.digest import digest_file
 from .network import OPSET, Exported
 
-__all__ = ["install"]
+__all__ = ["install", "refuse_engine_folder"]
+
+
+def refuse_engine_folder(folder: Path) -> None:
+    """Refuse a folder whose ONNX files prediction uses: those of another export would take their place.
+
+    Raises:
+        ConfigError: it is the one of a run, or a copy of it.
+    """
+    place = folder.resolve()
+    of_a_run = place.name == ONNX_FOLDER and FoldFolder(place.parent).config.is_file()
+    if not of_a_run:
+        try:
+            of_a_run = "made_from" in read_model_json(place / MODEL_JSON)
+        except CheckpointError:
+            return
+    if of_a_run:
+        raise ConfigError(
+            f"{folder} is for the ONNX files that predict uses, which `moclip export RUN --engine` writes; "
+            "choose another folder with --out"
+        )
 
 
 def install(exported: Sequence[Exported], folder: Path, description: Mapping[str, Any]) -> list[Exported]:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -28,8 +26,6 @@ from ..engine.files import EngineFiles, encoder_file, file_digest, int8_by_defau
 from ..engine.model_json import INT8, MODEL_JSON, read_model_json, write_model_json
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
-from ..experiment.kept_division import keep_division
-from ..experiment.session import Session
 from ..motion.read import read_motion_clip
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent, logger_level
@@ -40,10 +36,10 @@ from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
 from ..storage.files import atomic_path, cache_access
 from ..streams import ANSWERS
+from .compared_clips import MOST_CLIPS, ComparedClips, compared_clips, require_clips
 
 __all__ = ["Int8Encoder", "Int8Refused", "consider_int8", "export_int8"]
 
-_CLIPS: Final = 96  # most clips that are compared
 _SECONDS: Final = 120.0  # of CPU after which no more are, once there are MIN_CLIPS
 _OPERATIONS: Final = ("Gemm", "MatMul")
 _METHOD: Final = "dynamic int8, 7-bit weights per channel, version 1"
@@ -75,11 +71,11 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
     Raises:
         Int8Refused: labels or features differ, or int8 does not make such an encoder faster; no encoder is
             written, and model.json says why.
-        CheckpointError: not a run folder, or one without an image encoder.
+        CheckpointError: not a run folder, or one without an image encoder, or that does not name its clips.
         MoclipError: no clip of the run can be read, or the cache can't be used.
     """
     reporter, folder = reporter or Silent(), RunFolder(run)
-    folder.require()
+    require_clips(run)
     with folder.locked():
         classifier = Classifier.load(run, device="cpu", engine="onnx")
         files = EngineFiles.find(folder, classifier.experiment, classifier.labels)
@@ -111,7 +107,7 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
         with folder.locked():
             _note(folder, {"refused": too_few(0 if found is None else len(found.clips))})
         return
-    reporter.say(f"comparing the image encoder in int8 with float32, on up to {_CLIPS} validation clips")
+    reporter.say(f"comparing the image encoder in int8 with float32, on up to {MOST_CLIPS} validation clips")
     try:
         with suppress(Int8Refused):  # noted in model.json
             export_int8(run, reporter)
@@ -143,7 +139,9 @@ def _write_compared(
             _quantize(files.encoder, draft)
             given = EngineFiles(files.networks, draft, files.description, int8=True)
             quantized = OnnxEngine(given, classifier.experiment, folder)
-            comparison = _compare(classifier, quantized, _clips(classifier, folder), reporter)
+            comparison = _compare(
+                classifier, quantized, compared_clips(classifier, folder, reporter), reporter
+            )
     return path, key, comparison
 
 
@@ -174,34 +172,9 @@ def _quantize(source: Path, target: Path) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Clips:
-    """Clips to compare on, and class probabilities of each by a head not fitted to it, where known."""
-
-    clips: Sequence[Clip]
-    held_out: Mapping[str, Floats]
-
-
-def _clips(classifier: Classifier, run: RunFolder) -> _Clips:
-    """Validation clips of a run, or training clips, in a repeatable random order with classes in turn: a slow
-    comparison takes the first ones only."""
-    session = Session(classifier.experiment)
-    keep_division(session, run.given)
-    named = [fold for fold in session.folds if fold.name == run.path.name] or session.folds[:1]
-    found = read_held_out(run.held_out, len(classifier.labels))
-    rows = {} if found is None else found.rows()
-    known = [clip for clip in named[0].val if clip.name in rows] or named[0].val or named[0].train
-    shuffled = sorted(known, key=lambda clip: digest_bytes([clip.name.encode()]))
-    turns = Counter[str]()
-    by_turn: list[tuple[int, Clip]] = []
-    for clip in shuffled:
-        by_turn.append((turns[clip.label], clip))
-        turns[clip.label] += 1
-    clips = [clip for _, clip in sorted(by_turn, key=itemgetter(0))]
-    return _Clips(clips[:_CLIPS], rows)
-
-
-def _compare(classifier: Classifier, quantized: Engine, given: _Clips, reporter: Reporter) -> Int8Comparison:
+def _compare(
+    classifier: Classifier, quantized: Engine, given: ComparedClips, reporter: Reporter
+) -> Int8Comparison:
     """Compare features and labels of clips; damaged clips are left out.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..engine.files import DRAFT
 from ..mobileviclip import MobileViCLIP, MobileViClipConfig
-from .install import install
+from .install import install, refuse_engine_folder
 from .network import Exported, export_network
 
 __all__ = ["export_mobileviclip", "picture_rules"]
@@ -52,8 +52,10 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
     [B, 77] -> text_vector [B, D]), both of length 1, and model.json.
 
     Raises:
+        ConfigError: the folder is one whose files prediction uses, see ``export_engine``.
         MoclipError: see :func:`moclip_lite.export.export_network`.
     """
+    refuse_engine_folder(folder)
     folded = model.reparameterize().cpu()
     config = folded.config
     metadata = {

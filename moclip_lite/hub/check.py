@@ -60,8 +60,8 @@ def check_run(folder: FoldFolder) -> None:
         read_json(path)
     read_calibration(folder.timeline)
     read_cascade(folder.cascade)
-    if (metrics := RunFolder(folder.path).metrics).is_file():
-        Metrics.read(metrics)
+    if (metrics := RunFolder(folder.path).metrics).is_file() and not Metrics.read(metrics).streams:
+        raise CheckpointError(f"{metrics} is damaged or not of a run of this program: no stream has scores")
     if find_spec("torch") is not None:
         _load_weights(folder, experiment, labels)
         return

@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from filelock import FileLock
 
+from ..engine.model_json import MODEL_JSON, read_model_json
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_run_settings
 from ..experiment.portable import portable
 from ..progress import Reporter
-from ..results.fold_folder import FoldFolder
+from ..results.fold_folder import ONNX_FOLDER, FoldFolder
 from ..results.lock import FolderLock
 from ..storage.cache import default_cache_dir
 from ..storage.files import cache_access, read_json, write_json, write_text
@@ -153,16 +154,32 @@ def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter:
 def _is_whole(folder: Path) -> bool:
     """Whether a folder of the cache holds all files that were fetched, in their sizes.
 
+    ONNX files may be others than those fetched: ``moclip export --engine`` writes them anew, and their engine
+    checks their digests. They must only be there.
+
     Folders that an older version wrote, or that were put there, have no sizes: each must pass
     :func:`~moclip_lite.hub.check.check_run`, and gets them where the cache can be written.
     """
     if folder.is_dir() and not (folder / _SIZES).exists():
         return _is_usable(folder)
     try:
-        sizes = read_json(folder / _SIZES)
-        return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
+        listed = read_json(folder / _SIZES)
+        sizes = {name: size for name, size in listed.items() if not name.startswith(f"{ONNX_FOLDER}/")}
+        if not sizes or any((folder / name).stat().st_size != size for name, size in sizes.items()):
+            return False
+        return len(sizes) == len(listed) or _has_networks(folder)
     except (CheckpointError, OSError, AttributeError):
         return False
+
+
+def _has_networks(folder: Path) -> bool:
+    """Whether a folder has the ONNX files that its model.json lists.
+
+    Raises:
+        CheckpointError: model.json is missing or damaged.
+    """
+    place = folder / ONNX_FOLDER
+    return all((place / name).is_file() for name in read_model_json(place / MODEL_JSON).get("files", {}))
 
 
 def _is_usable(folder: Path) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-__all__ = ["Prediction", "Ranking"]
+from mv_tools.urls import spelled
+
+__all__ = ["Prediction", "Ranking", "ranking_as_list"]
 
 Ranking: TypeAlias = list[tuple[str, float]]
 """(label, probability), best first."""
@@ -38,3 +41,23 @@ class Prediction:
     frames: int = 0
     engine: str = ""
     gflops: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``moclip predict --json`` and the HTTP interface say of it."""
+        return {
+            "path": spelled(self.path),
+            "predictions": ranking_as_list(self.ranking),
+            "stream": self.stream,
+            "streams": {name: ranking_as_list(ranking) for name, ranking in self.streams.items()},
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "frames": self.frames,
+            "engine": self.engine,
+            "gflops": self.gflops,
+        }
+
+
+def ranking_as_list(ranking: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    """A ranking as JSON."""
+    return [{"label": label, "score": score} for label, score in ranking]

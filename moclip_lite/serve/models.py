@@ -56,7 +56,7 @@ class Score(BaseModel):
 
 
 class PredictAnswer(BaseModel):
-    """Labels of a video, as ``moclip predict --json`` gives them, and its timeline."""
+    """Labels of a video, with the fields of ``moclip predict --json``, and its timeline."""
 
     path: str = Field(description="name of the video")
     predictions: list[Score] = Field(description="of the stream that answers, best first")
@@ -64,6 +64,10 @@ class PredictAnswer(BaseModel):
     streams: dict[str, list[Score]] = Field(description="the same of each stream")
     notes: list[str] = Field(description="what a reader should know")
     seconds: float = Field(description="time of the prediction")
+    cpu_seconds: float = Field(description="CPU time of all threads meanwhile")
+    frames: int = Field(description="pictures that the appearance encoder saw")
+    engine: str = Field(description="what computed the networks: onnx, onnx-int8 or torch")
+    gflops: float | None = Field(description="operations of the networks; null where the run does not tell")
     timeline: dict[str, Any] | None = Field(
         description="segments {start, end, label, score, scores} and the windows they were made of; "
         "null where the video is too short or has no times, notes say why"
@@ -89,6 +93,7 @@ class About(BaseModel):
 
     version: str
     model: str
+    engine: str = Field(description="what computes the networks: onnx, onnx-int8 or torch")
     labels: list[str]
     streams: list[str]
     warnings: list[str]
@@ -101,6 +106,7 @@ class Files(BaseModel):
     """Videos and folders (with a slash at the end) in a folder below the root."""
 
     paths: list[str]
+    more: bool = Field(description="whether the folder holds others beside these 500")
 
 
 class Problem(BaseModel):

@@ -5,17 +5,16 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from ..datasets.walk import VIDEO_SUFFIXES
+from ..storage.stamps import Stamp
 from .refusal import Refusal
 
 __all__ = ["RootFile", "RootFiles"]
 
 _MAX_LISTED: Final = 500
 _MAX_PATH: Final = 1024  # characters
-Identity: TypeAlias = tuple[int, int, int, int]
-"""Device, inode, bytes and time of the last change."""
 
 
 class RootFiles:
@@ -56,10 +55,17 @@ class RootFiles:
             Refusal: 404, as :meth:`find`.
         """
         path = self.find(name)
-        return RootFile(self, name, path, _identity(path))
+        return RootFile(self, name, path, _stamp(path))
 
-    def listing(self, name: str) -> list[str]:
-        """Folders (with a slash at the end) and videos in a folder, as paths below the root, at most 500."""
+    def listing(self, name: str) -> tuple[list[str], bool]:
+        """Folders (with a slash at the end) and videos in a folder, as paths below the root.
+
+        Returns:
+            (at most 500 of them, whether there are more).
+
+        Raises:
+            Refusal: 404, there is no such folder, or it can't be read.
+        """
         folder = self._inside(name or ".")
         if folder is None or not folder.is_dir():
             raise Refusal(404, "there is no such folder below the server's root folder")
@@ -75,9 +81,9 @@ class RootFiles:
                 names.append(f"{relative}/")
             elif inside is not None and Path(entry).suffix.lower() in VIDEO_SUFFIXES and inside.is_file():
                 names.append(relative)
-            if len(names) >= _MAX_LISTED:
+            if len(names) > _MAX_LISTED:
                 break
-        return names
+        return names[:_MAX_LISTED], len(names) > _MAX_LISTED
 
     def _inside(self, name: str) -> Path | None:
         """The path without links, or None if it leaves the root or can't be resolved."""
@@ -101,13 +107,13 @@ class RootFile:
         root: where its name is looked up.
         name: relative path that a client gave.
         path: without links.
-        identity: None if it went away meanwhile.
+        stamp: None if it went away meanwhile.
     """
 
     root: RootFiles
     name: str
     path: Path
-    identity: Identity | None
+    stamp: Stamp | None
 
     def again(self) -> RootFile:
         """What the name means now.
@@ -132,12 +138,11 @@ class RootFile:
         return now.path
 
 
-def _identity(path: Path) -> Identity | None:
+def _stamp(path: Path) -> Stamp | None:
     try:
-        status = path.stat()
+        return Stamp.of(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _is_unicode(name: str) -> bool:

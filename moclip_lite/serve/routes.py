@@ -100,10 +100,11 @@ def _add_about(app: FastAPI, services: Services) -> None:
 
     @app.get("/api/files", tags=["model"], response_model=Files, responses={404: {"model": Problem}})
     def files(folder: str = "") -> dict[str, Any]:
-        """Videos and folders in a folder below the server's root, at most 500."""
+        """Videos and folders in a folder below the server's root: at most 500, and whether there are more."""
         if services.root is None:
             raise Refusal(404, "this server has no root folder")
-        return {"paths": services.root.listing(folder)}
+        paths, more = services.root.listing(folder)
+        return {"paths": paths, "more": more}
 
 
 async def _unrepeated(request: Request) -> None:

@@ -39,7 +39,7 @@ async def receive(
         free_bytes: of the disk.
 
     Raises:
-        Refusal: 400, 408, 411, 413, 507.
+        Refusal: 400, 408, 411, 413, 507; 400 also for a name beside a path.
         ClientDisconnect: the client went away; what was written is the caller's to remove.
     """
     kind, _, _ = request.headers.get("content-type", "").partition(";")
@@ -58,7 +58,10 @@ async def receive(
             raise Refusal(415, "send multipart/form-data, a JSON object, or the bytes of a video")
         else:
             received = await _from_bytes(chunks, folder, name)
-        return _with_options(received, options)
+        received = _with_options(received, options)
+        if name and received.video is None and "path" in received.fields:
+            raise Refusal(400, "`name` is for an upload; a `path` names its video")
+        return received
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Refusal(507, "the server's disk is full", retry_after=60) from error

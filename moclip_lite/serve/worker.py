@@ -73,7 +73,7 @@ class Worker:
         time_limit: seconds for a task.
 
     Attributes:
-        about: what the process said of its model when it was ready first; it answers with no other.
+        about: what the process said of its model when it was last ready; it answers with no other than first.
         starts: how often it was started.
     """
 
@@ -108,15 +108,22 @@ class Worker:
             sentence = f"the model {name} can't be loaded any more"
             self._tell(f"{sentence}: {error}")
             raise Refusal(503, f"{sentence}; the server's log says why") from error
-        content = str(message.get("content", ""))
-        if first:
-            self._content, self.about = content, message["ready"]
-        elif content != self._content:
+        content, about = str(message.get("content", "")), message["ready"]
+        if not first and content != self._content:
             await self.stop()
-            sentence = f"the model {name} changed while the server runs; restart the server"
-            self._tell(sentence)
+            sentence = f"the model {name} {self._change(about)}; restart the server"
+            new = [text for text in about["warnings"] if text not in self.about["warnings"]]
+            self._tell("\n".join([sentence, *new]))
             raise Refusal(503, sentence)
+        self._content, self.about = content, about
         self._told = ""
+
+    def _change(self, about: Mapping[str, Any]) -> str:
+        """What a model that is loaded again has become, where it is another one than before."""
+        before, now = self.about.get("engine"), about.get("engine")
+        if before == now:
+            return "changed while the server runs"
+        return f"changed while the server runs: its engine is {now}, no longer {before}"
 
     def _tell(self, sentence: str) -> None:
         """Print a sentence on the server's standard error, once for all requests in a row that meet it."""

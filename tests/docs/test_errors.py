@@ -328,6 +328,8 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     ),
     "has no ONNX files": lambda p: (*motion_run(p), "--engine", "onnx"),
     "was fitted for other weights": lambda p: (*with_other_weights(p), "--cascade"),
+    "does not name the clips of its training": lambda p: ("export", pushable(p), "--engine", "--int8"),
+    "is for the ONNX files that predict uses": lambda p: ("export", pushable(p), "--out", p / "run" / "onnx"),
     "has no thresholds for a cascade": lambda p: (*motion_run(p), "--cascade"),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),
     "--budget takes": lambda p: ("tune", p, "--budget", "2d"),

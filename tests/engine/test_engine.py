@@ -21,6 +21,7 @@ from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.digest import digest_file
 
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
@@ -57,6 +58,9 @@ def test_answers_as_pytorch_does(exported: Path, trained: TrainedRun, make_clip:
     fast = Classifier.load(exported)
     slow = Classifier.load(exported, engine="torch", device="cpu")
     assert (fast.engine.name, fast.engine_note, slow.engine.name) == ("onnx", "", "torch")
+    assert {*fast.engine.files} == {"pictures.onnx", *(path.name for path in exported.glob("onnx/*.onnx"))}
+    assert fast.engine.files["motion.onnx"] == digest_file(exported / "onnx" / "motion.onnx")
+    assert slow.engine.files == {}
     assert fast.warnings == slow.warnings
     assert set(fast.heads) == set(slow.heads)
     assert fast.motion is not None

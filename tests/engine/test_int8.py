@@ -14,7 +14,11 @@ from torch import nn
 from moclip_lite import Classifier
 from moclip_lite.engine.model_json import INT8, MODEL_JSON, write_model_json
 from moclip_lite.errors import CheckpointError, MoclipError
+from moclip_lite.experiment.config import load_run_settings
+from moclip_lite.experiment.portable import portable
+from moclip_lite.export import compared_clips as compared
 from moclip_lite.export import int8
+from moclip_lite.export.compared_clips import compared_clips
 from moclip_lite.export.int8 import export_int8
 from moclip_lite.export.network import export_network
 from moclip_lite.predict.measure import measure_prediction
@@ -60,6 +64,37 @@ def test_without_a_file_the_command_that_writes_it_is_named(run: Path, tmp_path:
     with pytest.raises(CheckpointError, match="--engine --int8"):
         Classifier.load(folder, engine="onnx-int8")
     assert_refused(moclip("export", folder, "--int8", "--out", tmp_path / "out"), "--engine")
+
+
+def test_a_run_that_names_no_clips_is_not_sent_to_int8(run: Path, tmp_path: Path) -> None:
+    """As runs of the hub: there is nothing to compare on, and export has no option to name it."""
+    folder = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    description = read_json(folder.path / "onnx" / MODEL_JSON)
+    write_model_json(folder.path / "onnx" / MODEL_JSON, {**description, INT8: {}})
+    folder.config.write_text(portable(load_run_settings(folder.config)).to_yaml())
+    with pytest.raises(CheckpointError, match=r"does not name: take --engine onnx$"):
+        Classifier.load(folder.path, engine="onnx-int8")
+    with pytest.raises(CheckpointError, match=r"leave --int8 out$"):
+        export_int8(folder.path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_clips_that_are_generated_again_are_told(
+    there: bool, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, root = Classifier.load(run, engine="onnx"), tmp_path / "clips"
+    data = classifier.experiment.data.model_copy(update={"kind": "synthetic", "root": root})
+    classifier.experiment = classifier.experiment.model_copy(update={"data": data})
+    if there:
+        root.mkdir()
+    monkeypatch.setattr(compared, "Session", _without_space)  # nothing is generated
+    told: list[str] = []
+    reporter = Silent()
+    monkeypatch.setattr(reporter, "say", told.append)
+    with pytest.raises(OSError, match="No space left"):
+        compared_clips(classifier, RunFolder(run), reporter)
+    sentence = f"the clips of the run are gone: they are generated again in {root}"
+    assert told == ([] if there else [sentence])
 
 
 def test_few_validation_clips_leave_float32_and_say_so(run: Path, tmp_path: Path) -> None:
@@ -195,7 +230,7 @@ def test_clips_are_those_of_the_runs_own_division(run: Path, monkeypatch: pytest
     monkeypatch.setattr(
         "moclip_lite.experiment.session.divide_by_seeds", lambda *given: divided.append(given)
     )
-    clips = int8._clips(Classifier.load(run, device="cpu", engine="torch"), RunFolder(run))
+    clips = compared_clips(Classifier.load(run, device="cpu", engine="torch"), RunFolder(run), Silent())
     assert {clip.name for clip in clips.clips} == set(read_json(run / "division.json")["val"])
     assert not divided
 
@@ -213,7 +248,7 @@ def test_changes_on_unseen_clips_count_where_a_head_saw_them() -> None:
 
 def test_test_clips_are_never_compared(run: Path) -> None:
     classifier = Classifier.load(run, engine="onnx")
-    chosen = int8._clips(classifier, RunFolder(run))
+    chosen = compared_clips(classifier, RunFolder(run), Silent())
     division = read_json(run / "division.json")
     assert chosen.clips
     assert {clip.name for clip in chosen.clips} <= set(division["val"])
@@ -223,7 +258,7 @@ def test_test_clips_are_never_compared(run: Path) -> None:
 def test_the_first_clips_of_a_comparison_are_of_all_classes(run: Path) -> None:
     """A comparison that takes long ends early."""
     classifier = Classifier.load(run, engine="onnx")
-    chosen = int8._clips(classifier, RunFolder(run)).clips
+    chosen = compared_clips(classifier, RunFolder(run), Silent()).clips
     order = [clip.label for clip in chosen]
     assert len(order) > len(set(order)) > 2
     assert len(set(order[: len(set(order))])) == len(set(order))

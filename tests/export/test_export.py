@@ -17,9 +17,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from moclip_lite.engine.model_json import write_model_json
 from moclip_lite.engine.pytorch import TorchEngine
-from moclip_lite.errors import CheckpointError, MoclipError
+from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export import OPSET, TOLERANCE, export_classifier, export_mobileviclip, export_network
+from moclip_lite.export.install import refuse_engine_folder
 from moclip_lite.export.modules import export_head
 from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.mobileviclip import MobileViClipConfig
@@ -40,6 +42,28 @@ def run(path: Path, **inputs: Tensor) -> list[np.ndarray]:  # type: ignore[type-
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return session.run(None, {name: value.numpy() for name, value in inputs.items()})
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_files_that_predict_uses_are_kept(copied: bool, tmp_path: Path) -> None:
+    """Of a run without them, and of a copy of them elsewhere."""
+    folder = tmp_path / ("copy" if copied else "run/onnx")
+    folder.mkdir(parents=True)
+    if copied:
+        write_model_json(folder / "model.json", {"files": {"video.onnx": {}}, "made_from": {}})
+        (folder / "video.onnx").write_bytes(b"mine")
+    else:
+        (tmp_path / "run" / "config.yaml").write_text("{}")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for export in (
+        lambda: export_classifier(tmp_path / "run", folder),
+        lambda: export_mobileviclip(shaken(TINY), folder),
+    ):
+        with pytest.raises(ConfigError, match="choose another folder with --out"):
+            export()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    refuse_engine_folder(tmp_path / "run")
+    refuse_engine_folder(tmp_path / "onnx")  # of no run
 
 
 @pytest.mark.parametrize("config", [TINY, dataclasses.replace(SMALL, dims=(16, 16, 32, 32))])

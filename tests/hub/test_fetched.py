@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from moclip_lite.engine.model_json import write_model_json
 from moclip_lite.hub import local_run, pull
 from moclip_lite.hub.address import HubAddress
 from moclip_lite.hub.portable import RUN_FILES
@@ -53,6 +54,37 @@ def test_an_incomplete_folder_is_replaced(name: str, hub: FakeHub, walks: Reposi
     (folder / name).write_bytes(content[:-1])
     assert local_run("hf://user/walks") == folder
     assert (folder / name).read_bytes() == content
+
+
+def _networks(folder: Path, content: bytes) -> None:
+    """Made-up ONNX files, as ``moclip export --engine`` writes them."""
+    (folder / "onnx").mkdir(exist_ok=True)
+    (folder / "onnx" / "motion.onnx").write_bytes(content)
+    write_model_json(folder / "onnx" / "model.json", {"files": {"motion.onnx": {}}})
+
+
+@pytest.mark.parametrize("of_the_hub", [True, False])
+def test_networks_that_were_written_anew_are_kept(
+    of_the_hub: bool, hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program tells people to write them into the folder in the cache."""
+    monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pull, "_check", lambda *_: None)  # of networks that are none
+    if of_the_hub:
+        _networks(tmp_path, b"of the hub")
+        for name in ("model.json", "motion.onnx"):
+            walks.files[f"onnx/{name}"] = (tmp_path / "onnx" / name).read_bytes()
+    folder = local_run("hf://user/walks")
+    _networks(folder, b"of this machine")
+    hub.requests.clear()
+    local_run("hf://user/walks")
+    assert not [request for request in hub.requests if "resolve" in request or "tree" in request]
+    if of_the_hub:
+        (folder / "onnx" / "motion.onnx").unlink()
+        local_run("hf://user/walks")
+        assert (folder / "onnx" / "motion.onnx").read_bytes() == b"of the hub"
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert local_run("hf://user/walks") == folder
 
 
 def test_a_whole_folder_is_not_fetched_again(hub: FakeHub, walks: Repository, place: Path) -> None:

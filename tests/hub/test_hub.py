@@ -213,7 +213,7 @@ HOSTILE = {
     ),
     "labels.json": (b"{}", b"[]", b"[1, 2]", b"nonsense"),
     "motion.safetensors": (b"", b"\x80\x04K\x01.", b"\xff" * 64),
-    "metrics.json": (b"[]", b'{"motion": 3}'),
+    "metrics.json": (b"[]", b"{}", b'{"motion": 3}'),
 }
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import av
+import ffmpeg as ffmpeg_python
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -82,6 +83,26 @@ def test_copy_has_the_pictures_that_decoding_outputs(recording: bytes, seed: int
     damaged.write_bytes(lose(recording, seed))
     copy = mv_tools.transcode(damaged, tmp_path / "copy.mp4", preset="ultrafast")
     assert mv_tools.count_frames(copy) == mv_tools.count_frames(damaged)
+
+
+@pytest.mark.parametrize("seed", [None, 2])
+def test_what_follows_damage_is_decoded_on_one_thread(
+    seed: int | None, recording: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several threads decode it otherwise each time, so that the motion of a copy would be another one."""
+    asked: list[dict[str, object]] = []
+    opened = ffmpeg_python.input
+
+    def recorded(path: str, **options: object) -> object:
+        asked.append(options)
+        return opened(path, **options)
+
+    monkeypatch.setattr(ffmpeg_python, "input", recorded)
+    original = tmp_path / "a.ts"
+    original.write_bytes(recording if seed is None else lose(recording, seed))
+    mv_tools.transcode(original, tmp_path / "copy.mp4", preset="ultrafast")
+    (options,) = asked
+    assert ("xerror" in options, options.get("threads")) == ((True, None) if seed is None else (False, 1))
 
 
 @pytest.mark.slow

@@ -10,18 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from moclip_lite import Classifier
+from moclip_lite.engine.runtime import OnnxEngine
+from moclip_lite.errors import CheckpointError
 from moclip_lite.predict.content import content_digest
 from moclip_lite.predict.open_run import open_run
+from moclip_lite.predict.prediction import Prediction
 from moclip_lite.serve.child.analysis import Analysis, Task
+from moclip_lite.serve.models import PredictAnswer
 from moclip_lite.serve.refusal import Refusal
 from moclip_lite.serve.worker import child_command
 from moclip_lite.storage.files import read_tensors, write_tensors
 
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import TrainedRun
+from support.clips import encode, panning
 from support.serving import Serving, serving
 
 
@@ -80,12 +86,27 @@ def test_the_digest_of_a_model_covers_what_answers(
 
     def digest() -> str:
         run, experiment, _ = open_run(folder, [])
-        return content_digest(run, experiment, run.read_labels())
+        return content_digest(run, experiment, run.read_labels(), _Engine("onnx"))
 
     before = digest()
     assert before == digest()
     change(folder)
     assert (digest() == before) == (change is _report)
+
+
+class _Engine(OnnxEngine):
+    """An engine without networks."""
+
+    def __init__(self, name: str, **files: str) -> None:
+        self.name, self.files = name, files
+
+
+def test_the_digest_of_a_model_covers_its_engine(trained: TrainedRun) -> None:
+    """Other files of the same weights answer otherwise in the last digits, or in int8."""
+    run, experiment, _ = open_run(trained.folder, [])
+    engines = [_Engine("torch"), _Engine("onnx"), _Engine("onnx", motion="1"), _Engine("onnx", motion="2")]
+    digests = [content_digest(run, experiment, run.read_labels(), engine) for engine in engines]
+    assert len(set(digests)) == len(engines)
 
 
 def test_a_loaded_model_does_not_need_its_folder(trained: TrainedRun, root: Path, tmp_path: Path) -> None:
@@ -99,7 +120,9 @@ def test_a_loaded_model_does_not_need_its_folder(trained: TrainedRun, root: Path
             if remove:
                 shutil.rmtree(folder)
             answer = running.client.post("/api/predict", json={"path": "clip.mp4"}).json()
-        answers.append({**answer, "seconds": 0, "timeline": {**answer["timeline"], "seconds": 0}})
+        answers.append(
+            {**answer, "seconds": 0, "cpu_seconds": 0, "timeline": {**answer["timeline"], "seconds": 0}}
+        )
     assert answers[0] == answers[1]
 
 
@@ -133,6 +156,37 @@ def test_a_job_has_all_that_the_page_shows(name: str, server: Serving) -> None:
     video = server.client.get(status["links"]["video"], headers={"range": "bytes=0-99"})
     assert (video.status_code, len(video.content)) == (206, 100)
     assert str(server.folder) not in json.dumps(result)
+
+
+_OF_THE_SERVER = {"timeline": None, "notes": ["no timeline: made up"]}
+
+
+class _Answers:
+    """A classifier of made-up answers."""
+
+    def explain(self, path: Path, top_k: int) -> Prediction:
+        return Prediction(str(path), [("pan", 1.0)], "motion", {"motion": [("pan", 1.0)]})
+
+    def timeline(self, path: Path, **options: Any) -> None:
+        raise CheckpointError("made up")
+
+
+def test_answers_for_codecs_without_vectors(tmp_path: Path) -> None:
+    """They have all that ``moclip predict --json`` says, and vectors in pixels of the video.
+
+    VP9 has no vectors; those of its copy, whose short side has 480 pixels, are 1.5 times as long here.
+    """
+    shown = panning(5, 864, 720, (12, 0))
+    path = encode(tmp_path / "large.webm", shown, "libvpx-vp9", deadline="realtime", **{"cpu-used": "8"})
+    task = Task(video=path, name="large.webm", folder=tmp_path, page=True)
+    classifier: Any = _Answers()
+    Analysis(classifier, task, lambda *_: None).run()
+    result = json.loads((tmp_path / "result.json").read_text())
+    energy = result["vectors"]["energy"]
+    assert np.mean([pixels for _, pixels in energy]) == pytest.approx(12, abs=1.5)
+    documented = {name: result[name] for name in PredictAnswer.model_fields}
+    assert documented == {**classifier.explain(path, 5).to_json(), **_OF_THE_SERVER, "path": "large.webm"}
+    assert {*result} - {*documented} == {"video", "vectors"}
 
 
 def test_downloads_are_the_timeline(server: Serving) -> None:

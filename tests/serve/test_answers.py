@@ -222,7 +222,7 @@ def test_a_file_that_changes_during_its_analysis(
     (root / "clip.mp4").write_bytes(b"hold")
     with serving(tmp_path, root=root) as busy, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(busy.client.post, f"/api/{route}", json={"path": "clip.mp4"})
-        until(lambda: "moclip_jobs_running 1" in busy.client.get("/metrics").text)
+        until(busy.held)
         change(root / "clip.mp4", secret)
         busy.release()
         answer = asked.result()

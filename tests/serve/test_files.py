@@ -56,17 +56,38 @@ def test_everything_else_gets_one_answer(name: str, root: RootFiles) -> None:
     assert caught.value.status == 404
 
 
+def test_a_file_written_in_place_is_another_one(root: RootFiles) -> None:
+    """Programs can set the size and the time of writing back, but not the time of the change."""
+    file, path = root.take("clip.mp4"), root.root / "clip.mp4"
+    assert file.unchanged() == path
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the system's clock ticks every few milliseconds
+        path.write_bytes(b"y")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(Refusal, match="was changed since its analysis began"):
+        file.unchanged()
+
+
 def test_absolute_paths_of_files_inside_are_refused(root: RootFiles) -> None:
     with pytest.raises(Refusal):
         root.find(str(root.root / "clip.mp4"))
 
 
 def test_listings_show_videos_inside(root: RootFiles) -> None:
-    assert root.listing("") == ["clip.mp4", "in.mp4", "sub/"]
-    assert root.listing("sub/") == ["sub/other.MKV"]
+    assert root.listing("") == (["clip.mp4", "in.mp4", "sub/"], False)
+    assert root.listing("sub/") == (["sub/other.MKV"], False)
     for name in ("..", "outside", "/etc", "clip.mp4", "missing"):
         with pytest.raises(Refusal):
             root.listing(name)
+
+
+def test_a_long_listing_says_that_there_is_more(root: RootFiles) -> None:
+    for number in range(500):
+        (root.root / "sub" / f"{number:03}.mp4").touch()
+    paths, more = root.listing("sub")
+    assert (len(paths), paths[-1], more) == (500, "sub/499.mp4", True)
+    (root.root / "sub" / "other.MKV").unlink()
+    assert root.listing("sub") == (paths, False)
 
 
 def test_a_root_must_be_a_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from moclip_lite.serve.child.__main__ import Channel
 
 from support.serving import STUB, Serving, serving, stub_command
 from support.waiting import until
@@ -208,11 +211,26 @@ def test_a_process_that_is_killed_is_started_again(server: Serving) -> None:
     assert int(restarts[0].split()[1]) >= 1
 
 
+def test_a_stage_ends_with_its_last_step() -> None:
+    """Steps that follow each other at once are left out, but the last."""
+    out = io.BytesIO()
+    channel = Channel(out)
+    for stage, total in (("timeline", 3), ("vectors", 41)):
+        for done in range(total + 1):
+            channel.progress(stage, done, total)
+    steps = [tuple(json.loads(line)["progress"]) for line in out.getvalue().splitlines()]
+    assert {("timeline", 3, 3), ("vectors", 41, 41)} < set(steps)
+    assert steps[-1] == ("vectors", 41, 41)
+
+
 RELOADED = """
 import json, runpy, sys
 from pathlib import Path
 content = Path(sys.argv[1])
-about = {"model": "mine", "labels": [content.read_text()] if content.exists() else [], "streams": [], "warnings": []}
+about = {
+    "model": "mine", "engine": content.read_text() if content.exists() else "", "labels": [], "streams": [],
+    "warnings": [f"{content.read_text()} answers"] if content.exists() else [],
+}
 first = {"ready": about, "content": content.read_text()} if content.exists() else {
     "failed": {"kind": "CheckpointError", "sentence": "/secret/mine is not a run folder"}
 }
@@ -243,7 +261,10 @@ def test_another_model_does_not_answer_after_a_restart(
         content.write_text("first")
         assert running.client.post("/api/predict", content=b"fine").status_code == 200
     (told,) = [record.getMessage() for record in caplog.records if record.name == "moclip.serve"]
-    assert ("restart the server" if change == "replaced" else "/secret/mine is not a run folder") in told
+    if change == "removed":
+        assert "/secret/mine is not a run folder" in told
+    else:
+        assert "its engine is second, no longer first; restart the server\nsecond answers" in told
 
 
 def test_files_below_the_root_are_played_and_never_removed(tmp_path: Path) -> None:

@@ -213,6 +213,18 @@ def test_a_clip_that_the_browser_cannot_play(page: Page, clips: Path) -> None:
     assert page.is_enabled("#play")
 
 
+def test_a_list_of_paths_says_that_it_is_not_whole(page: Page) -> None:
+    """The answer is made up: the server has few files."""
+    assert page.is_hidden("#more-paths")
+    answer = {"paths": [f"sub/{number}.mp4" for number in range(500)], "more": True}
+    page.route("**/api/files?folder=sub*", lambda route: route.fulfill(json=answer))
+    page.fill("#path", "sub/")
+    page.wait_for_selector("#more-paths:not([hidden])")
+    assert "first 500 names of sub/ are offered" in str(page.text_content("#more-paths"))
+    page.fill("#path", "clip")
+    wait_until(page, "document.querySelector('#more-paths').hidden")
+
+
 def test_a_path_below_the_root(page: Page) -> None:
     page.fill("#path", "clip.mp4")
     page.press("#path", "Enter")

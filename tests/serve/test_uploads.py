@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,13 @@ def test_options_in_the_query_are_judged_as_fields_are(kind: str, query: str, se
         answer = server.client.post(f"/api/{route}?{query}", **content)  # type: ignore[arg-type]
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"].strip(": ")
+
+
+@pytest.mark.parametrize("body", [{"json": {"path": "a.mp4"}}, {"files": {"path": (None, "a.mp4")}}])
+def test_a_path_takes_no_name(body: dict[str, Any], server: Serving) -> None:
+    answer = server.client.post("/api/predict?name=b.mp4", **body)
+    assert answer.status_code == 400
+    assert "`name` is for an upload" in answer.json()["error"]
 
 
 def test_options_in_the_query_reach_the_analysis(server: Serving) -> None:

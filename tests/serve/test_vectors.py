@@ -44,13 +44,17 @@ class Chunk:
         return cls(first, times, kinds, steps.astype(np.float32) * unit)
 
 
-def written(path: Path, folder: Path) -> tuple[VectorSummary, list[Chunk]]:
+def written(
+    path: Path, folder: Path, shown: tuple[int, int] | None = None
+) -> tuple[VectorSummary, list[Chunk]]:
     """The chunks of a file."""
     decoder = MotionDecoder(path, on_damage="skip")
     times = decoder.pictures.times
     assert times is not None
     folder.mkdir()
-    summary = write_vectors(decoder, times, folder, lambda *_: None)
+    steps: list[tuple[int, int]] = []
+    summary = write_vectors(decoder, times, folder, lambda *step: steps.append(step), shown)
+    assert (steps[0], steps[-1]) == ((0, len(times)), (len(times), len(times)))
     return summary, [Chunk.parse((folder / f"vectors-{i}.gz").read_bytes()) for i in range(summary.chunks)]
 
 
@@ -78,6 +82,20 @@ def test_vectors_turn_with_the_picture(
     assert (summary.columns > summary.rows) == (rotation == 180)
     moving = [i for i, kind in enumerate(chunk.kinds) if kind]
     assert np.median(chunk.fields[moving].reshape(-1, 2), axis=0) == pytest.approx(direction, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("shown", "direction"), [((144, 64), (4.5, 0)), ((96, 64), (3, 0)), ((95, 63), (3, 0))]
+)
+def test_vectors_of_a_copy_are_in_pixels_of_the_original(
+    shown: tuple[int, int], direction: tuple[float, float], clip: Path, tmp_path: Path
+) -> None:
+    """Copies for browsers are scaled; one pixel more, of an odd size, is none that moves anything."""
+    summary, (chunk,) = written(clip, tmp_path / "out", shown)
+    moving = [i for i, kind in enumerate(chunk.kinds) if kind]
+    assert np.median(chunk.fields[moving].reshape(-1, 2), axis=0) == pytest.approx(direction, abs=0.3)
+    assert np.mean([energy for _, energy in summary.energy]) == pytest.approx(direction[0], abs=0.7)
+    assert (summary.rows, summary.columns) == grid_of(*shown)
 
 
 def test_chunks_cover_a_long_video(tmp_path: Path) -> None:

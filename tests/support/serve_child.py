@@ -15,6 +15,10 @@ RESULT = {
     "streams": {"motion": [{"label": "left", "score": 0.9}]},
     "notes": [],
     "seconds": 0.1,
+    "cpu_seconds": 0.1,
+    "frames": 0,
+    "engine": "onnx",
+    "gflops": None,
     "timeline": None,
 }
 
@@ -48,6 +52,8 @@ def work(task: dict[str, str]) -> None:
         send(bug="Traceback of a bug")
     else:
         folder = Path(task["folder"])
+        if word == "hold":
+            (folder.parents[1] / "held").touch()
         while word == "hold" and not (folder.parents[1] / "release").exists():
             time.sleep(0.01)
         names = sorted(path.name for path in folder.iterdir())

@@ -23,7 +23,13 @@ from moclip_lite.serve.workplace import Workplace
 
 from support.waiting import PATIENCE, until
 
-ABOUT = {"model": "stub", "labels": ["left", "right"], "streams": ["motion"], "warnings": []}
+ABOUT = {
+    "model": "stub",
+    "engine": "onnx",
+    "labels": ["left", "right"],
+    "streams": ["motion"],
+    "warnings": [],
+}
 STUB = Path(__file__).with_name("serve_child.py")
 
 
@@ -56,6 +62,10 @@ class Serving:
             return status if status["state"] not in ("waiting", "running") else None
 
         return dict(until(state))
+
+    def held(self) -> bool:
+        """Whether the stub holds a video, which it has read."""
+        return (self.folder.parent / "held").exists()
 
     def release(self) -> None:
         """Let the stub finish the videos that it holds."""

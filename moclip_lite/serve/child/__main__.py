@@ -31,11 +31,14 @@ _SPARE: Final = 30  # seconds after the server's time limit at which a process w
 
 
 class Channel:
-    """Messages to the server, on the former standard output; what libraries print is sent to stderr."""
+    """Messages to the server.
 
-    def __init__(self) -> None:
-        self._out: IO[bytes] = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)
+    Args:
+        out: where to write them.
+    """
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
         self._last: tuple[str, float] = ("", 0.0)
 
     def send(self, **message: Any) -> None:
@@ -43,12 +46,19 @@ class Channel:
         self._out.flush()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Report progress, not too often."""
+        """Report progress: not too often, but the end of each stage."""
         now = time.monotonic()
         name, at = self._last
-        if stage != name or now - at >= _PROGRESS_PAUSE:
+        if stage != name or done == total or now - at >= _PROGRESS_PAUSE:
             self._last = (stage, now)
             self.send(progress=[stage, done, total])
+
+
+def _taken_output() -> IO[bytes]:
+    """The former standard output; what libraries print is sent to stderr from now on."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return out
 
 
 def _lines() -> queue.SimpleQueue[bytes]:
@@ -86,14 +96,16 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     if classifier.heads:
         _ = classifier.encoder  # loaded now: missing weights are reported at the start
     classifier.engine.preload()
+    _ = classifier.costs
     with contextlib.suppress(CheckpointError):  # a damaged one is told with each video
         _ = classifier.calibration
     streams = [str(stream) for stream in classifier.heads]
     if classifier.motion is not None:
         streams.append("motion")
     labels = list(classifier.labels)
-    ready = {"model": arguments["name"], "labels": labels, "streams": streams, "warnings": warnings}
-    content = content_digest(classifier.folder, classifier.experiment, labels)
+    about = {"model": arguments["name"], "engine": classifier.engine.name, "labels": labels}
+    ready = {**about, "streams": streams, "warnings": warnings}
+    content = content_digest(classifier.folder, classifier.experiment, labels, classifier.engine)
     return classifier, {"ready": ready, "content": content}
 
 
@@ -121,7 +133,7 @@ def _carry_out(
 
 def main() -> None:
     """Load the model, then work on tasks until standard input ends."""
-    channel, lines = Channel(), _lines()
+    channel, lines = Channel(_taken_output()), _lines()
     _restrict()
     set_thread_policy()
     arguments = json.loads(sys.argv[1])

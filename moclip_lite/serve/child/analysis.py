@@ -15,7 +15,7 @@ from mv_tools import MotionDecoder, MotionError, NoMotionVectors
 from mv_tools.source import Source
 
 from ...errors import CheckpointError
-from ...predict.classifier import Classifier, Prediction
+from ...predict.classifier import Classifier
 from ...storage.files import write_json, write_text
 from ..refusal import Refusal
 from .preview import make_preview, player_start, plays_in_browsers
@@ -82,7 +82,7 @@ class Analysis:
         self._check_bounds()
         self.on_progress("predict", 0, 0)
         prediction = self.classifier.explain(self.task.video, self.task.top_k)
-        result = _prediction_json(prediction, self.task.name)
+        result = prediction.to_json() | {"path": self.task.name}
         result["timeline"] = self._timeline()
         if self.task.page:
             result |= self._page()
@@ -174,12 +174,13 @@ class Analysis:
             return None, 0.0
 
     def _vectors(self, copy: Path | None) -> dict[str, Any] | None:
-        """Write the vectors; of an H.264 copy where the codec has none."""
+        """Write the vectors, in pixels of the original; of an H.264 copy where the codec has none."""
 
         def progress(done: int, total: int) -> None:
             self.on_progress("vectors", done, total)
 
-        folder = self.task.folder
+        folder, metadata = self.task.folder, self._decoder.metadata
+        size = metadata.display_width, metadata.display_height
         try:
             return write_vectors(self._decoder, self._times, folder, progress).to_json()
         except NoMotionVectors:
@@ -187,9 +188,8 @@ class Analysis:
                 copy = folder / "measured.mp4"
                 times = None if self._decoder.pictures.times is None else self._times
                 self.on_progress("preview", 0, 0)
-                metadata = self._decoder.metadata
-                make_preview(self.task.video, copy, (metadata.display_width, metadata.display_height), times)
-            return write_vectors(MotionDecoder(copy), self._times, folder, progress).to_json()
+                make_preview(self.task.video, copy, size, times)
+            return write_vectors(MotionDecoder(copy), self._times, folder, progress, size).to_json()
 
     def _named(self, text: str) -> str:
         """A sentence with the name in place of the path."""
@@ -198,19 +198,3 @@ class Analysis:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
-
-
-def _prediction_json(prediction: Prediction, name: str) -> dict[str, Any]:
-    """Like ``moclip predict --json``."""
-
-    def as_list(ranking: list[tuple[str, float]]) -> list[dict[str, Any]]:
-        return [{"label": label, "score": score} for label, score in ranking]
-
-    return {
-        "path": name,
-        "predictions": as_list(prediction.ranking),
-        "stream": prediction.stream,
-        "streams": {stream: as_list(ranking) for stream, ranking in prediction.streams.items()},
-        "notes": prediction.notes,
-        "seconds": prediction.seconds,
-    }

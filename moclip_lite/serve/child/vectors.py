@@ -140,6 +140,7 @@ def write_vectors(
     times: npt.NDArray[np.float64],
     folder: Path,
     on_progress: Callable[[int, int], None],
+    shown: tuple[int, int] | None = None,
 ) -> VectorSummary:
     """Write the motion of all pictures as chunks ``vectors-0.gz``, ``vectors-1.gz`` and so on.
 
@@ -150,13 +151,17 @@ def write_vectors(
         times: float64 [frames], seconds of each frame in the order of ``decoder.frame_of``.
         folder: for the chunks.
         on_progress: receives pictures written and pictures in all.
+        shown: (width, height) of the picture that the vectors are for, where the decoder reads a scaled
+            copy; by default the decoder's.
 
     Raises:
         NoMotionVectors: the codec gives none.
         MotionError: the file can't be read.
     """
     metadata = decoder.metadata
-    rows, columns = grid_of(metadata.display_width, metadata.display_height)
+    own = metadata.display_width, metadata.display_height
+    rows, columns = grid_of(*(shown or own))
+    scale = _enlargement(own, shown or own)
     summary = VectorSummary(columns, rows)
     writer, energies = _ChunkWriter(folder, summary), _Energy(times)
     upcoming = 0
@@ -166,7 +171,7 @@ def write_vectors(
             continue
         for missing in range(upcoming, number):
             writer.add(float(times[missing]), _MISSING, None)
-        field_ = _field(frame, decoder, (rows, columns))
+        field_ = _field(frame, decoder, (rows, columns), scale)
         writer.add(float(times[number]), _KINDS[frame.pict_type], field_)
         energies.add(number, field_)
         summary.has_motion = summary.has_motion or field_ is not None
@@ -176,16 +181,26 @@ def write_vectors(
     for missing in range(upcoming, len(times)):
         writer.add(float(times[missing]), _MISSING, None)
     writer.flush()
+    on_progress(len(times), len(times))
     summary.energy = energies.series()
     return summary
 
 
-def _field(frame: MotionFrame, decoder: MotionDecoder, grid: tuple[int, int]) -> Floats | None:
-    """The field on the page's grid; None for pictures without vectors."""
+def _enlargement(copy: tuple[int, int], shown: tuple[int, int]) -> Floats:
+    """Pixels of the picture as shown for a pixel of its copy, for x and y [2, 1, 1].
+
+    Copies are never larger, but for a pixel that evens an odd size.
+    """
+    ratios = [max(1.0, whole / part) for whole, part in zip(shown, copy, strict=True)]
+    return np.asarray(ratios, np.float32)[:, None, None]
+
+
+def _field(frame: MotionFrame, decoder: MotionDecoder, grid: tuple[int, int], scale: Floats) -> Floats | None:
+    """The field on the page's grid, `scale` times what was coded; None for pictures without vectors."""
     if frame.pict_type == "I":
         return None
     coded = flow(frame)
-    return pool(coded, grid, region=decoder.metadata.region(coded.shape[1:]))
+    return pool(coded, grid, region=decoder.metadata.region(coded.shape[1:])) * scale
 
 
 class _Energy:

@@ -73,10 +73,14 @@ function describe(about) {
 
 async function listPaths(folder) {
   try {
-    const { paths } = await getJson(`/api/files?folder=${encodeURIComponent(folder)}`);
+    const { paths, more } = await getJson(`/api/files?folder=${encodeURIComponent(folder)}`);
     byId("paths").replaceChildren(...paths.map((path) => new Option(path)));
+    byId("more-paths").textContent =
+      `Only the first ${paths.length} names of ${folder || "the root folder"} are offered; type any other.`;
+    byId("more-paths").hidden = !more;
   } catch {
     byId("paths").replaceChildren();
+    byId("more-paths").hidden = true;
   }
 }
 
