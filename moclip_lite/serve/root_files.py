@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ..datasets.walk import VIDEO_SUFFIXES
-from ..storage.stamps import Stamp
+from ..storage.stamps import FileStamp
 from .refusal import Refusal
 
 __all__ = ["RootFile", "RootFiles"]
@@ -113,7 +113,7 @@ class RootFile:
     root: RootFiles
     name: str
     path: Path
-    stamp: Stamp | None
+    stamp: FileStamp | None
 
     def again(self) -> RootFile:
         """What the name means now.
@@ -138,9 +138,9 @@ class RootFile:
         return now.path
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Path) -> FileStamp | None:
     try:
-        return Stamp.of(path)
+        return FileStamp.of(path)
     except OSError:
         return None
 
