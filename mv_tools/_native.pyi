@@ -420,6 +420,9 @@ class Mpeg4Reader:
 
     def __new__(cls, extradata: bytes) -> Mpeg4Reader: ...
     @property
+    def layers(self) -> int:
+        """Number of different layers (headers of the stream) so far."""
+    @property
     def low_delay(self) -> bool | None:
         """Whether the stream has no B pictures; None where its headers do not tell, or change."""
     def check(self) -> None:

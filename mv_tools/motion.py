@@ -61,9 +61,9 @@ class MotionFrame:
         ref_poc: int32 [2, H4, W4] in the scale of `poc`, ``UNUSED_POC`` where unused, or None.
         poc_interval: PicOrderCnt units per frame interval, or None.
         assumed_distance: for frames without `ref_poc`: frame intervals from this picture back to its list-0
-            reference and on to its list-1 reference. In MPEG-4 Part 2 by the times of the pictures
-            (native backend); else that of the nearest I or P picture on each side, which is exact for
-            H.264 with one reference.
+            reference and on to its list-1 reference. In MPEG-4 Part 2 the number of coded pictures (native
+            backend); else that of the nearest I or P picture on each side, which is exact for H.264 with
+            one reference.
         exported: libavcodec's block table, int32 [N, 10], for backends that read it.
         orientation: how the coded picture is turned to be upright.
         sample_aspect_ratio: width of a coded sample to its height.

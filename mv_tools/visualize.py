@@ -123,7 +123,7 @@ def _draw_arrows(image: Image.Image, dense: npt.NDArray[np.float32], scale: int)
     height, width = dense.shape[:2]
     cell = max(8, _ARROW_CELL // scale)
     rows, columns = max(1, height // cell), max(1, width // cell)
-    mean = pool(np.moveaxis(dense, -1, 0), (rows, columns))
+    mean = np.nan_to_num(pool(np.moveaxis(dense, -1, 0), (rows, columns)), posinf=0.0, neginf=0.0)
     draw = ImageDraw.Draw(image)
     for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_LENGTH), strict=True):
         dx, dy = (3 * scale * mean[:, row, column]).tolist()

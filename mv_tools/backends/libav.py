@@ -95,7 +95,8 @@ class LibavBackend(Backend):
         which = without_vectors(codec, picture.pict_type, last=flushed)
         if picture.problem is not None or not which:
             return replace(picture, table=table)
-        message = f"picture {picture.index}: libavcodec gives no vectors of {which} of {codec!r}; {_ADVICE}"
+        advice = f"backend='native' reads them in most files, else {_ADVICE}" if codec == "mpeg4" else _ADVICE
+        message = f"picture {picture.index}: libavcodec gives no vectors of {which} of {codec!r}; {advice}"
         return replace(picture, problem=Problem(message, UnsupportedStream))
 
     def _exported(self, frame: VideoFrame, index: int, coded: tuple[int, int]) -> ExportedPicture:

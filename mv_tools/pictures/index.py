@@ -36,8 +36,8 @@ class PictureIndex:
             a decoder outputs in their place depends on all that it decoded before.
         needs_first_packet: whether the decoder has to see the first packet before it starts elsewhere,
             because only that packet names the encoder whose faults it works around.
-        packed: packets that hold several pictures, some of which are decoded with later ones; decoding can't
-            start there.
+        packed: whether packets hold several pictures, some of which are decoded with later ones.
+        barred: packets at which decoding can't start, although an I picture is decoded with them.
         pict_types: a letter of each picture, "?" where unknown; "" where they were not all decoded.
         refused: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
@@ -50,7 +50,8 @@ class PictureIndex:
     corrupt: npt.NDArray[np.bool_]
     damaged_packets: npt.NDArray[np.int64]
     needs_first_packet: bool = False
-    packed: tuple[int, ...] = ()
+    packed: bool = False
+    barred: tuple[int, ...] = ()
     pict_types: str = ""
     refused: tuple[tuple[int, str], ...] = ()
 
@@ -123,7 +124,7 @@ class PictureIndex:
         # Entry pictures so far and their packets, without those that a later one precedes in decoding order.
         entries: list[int] = []
         packets: list[int] = []
-        usable = self.entry & ~np.isin(self.packet, self.packed)
+        usable = self.entry & ~np.isin(self.packet, self.barred)
         for i, (packet, entry) in enumerate(zip(self.packet.tolist(), usable.tolist(), strict=True)):
             if entry:
                 while packets and packets[-1] >= packet:
@@ -152,7 +153,8 @@ def picture_index(
     corrupt: npt.NDArray[np.bool_] | None = None,
     damaged_packets: Iterable[int] = (),
     needs_first_packet: bool = False,
-    packed: tuple[int, ...] = (),
+    packed: bool = False,
+    barred: tuple[int, ...] = (),
     pict_types: str = "",
     refused: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
@@ -163,7 +165,7 @@ def picture_index(
         packet, entry: see :class:`PictureIndex`.
         corrupt: see :class:`PictureIndex`; None if nothing was decoded.
         damaged_packets: known from headers; packets that are corrupt or refused are added.
-        needs_first_packet, packed, pict_types, refused: see :class:`PictureIndex`.
+        needs_first_packet, packed, barred, pict_types, refused: see :class:`PictureIndex`.
     """
     seconds, duration = picture_times(packet, packets)
     decoded = corrupt is not None
@@ -182,6 +184,7 @@ def picture_index(
         damaged_packets=numbers,
         needs_first_packet=needs_first_packet,
         packed=packed,
+        barred=barred,
         pict_types=pict_types,
         refused=refused,
     )

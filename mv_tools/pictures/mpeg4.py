@@ -1,4 +1,4 @@
-"""Which picture libavcodec decodes with each packet of MPEG-4 Part 2, and in which order it outputs them.
+"""Which picture libavcodec decodes with each packet of MPEG-4 Part 2.
 
 Encoders of AVI files "pack" pictures: a packet holds a P and a B picture, and the next one none. libavcodec
 decodes the second picture of a packet with the next packet, whose own picture waits in turn. P pictures do
@@ -16,10 +16,10 @@ from .packet_rules import VOP_START_CODE
 if TYPE_CHECKING:
     from .._native import Mpeg4Picture
 
-__all__ = ["Mpeg4Order", "Mpeg4Packets"]
+__all__ = ["Mpeg4Packets"]
 
-_PACKED: Final = re.compile(rb"\x00\x00\x01\xb2DivX\d+(?:Build|b)\d+p")
-"""User data of encoders that pack pictures."""
+_ENCODER: Final = re.compile(rb"\x00\x00\x01\xb2DivX\d+(?:Build|b)\d+(p?)")
+"""User data that name the encoder, with a "p" where it packs pictures."""
 
 _START_CODE: Final = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _SEQUENCE: Final = b"\xb0"  # visual_object_sequence_start_code
@@ -41,7 +41,7 @@ class Mpeg4Packets:
     def __init__(self, headers: bytes) -> None:
         self.reader = importlib.import_module("mv_tools._native").Mpeg4Reader(headers)
         self.doubtful = False
-        self._packed = _PACKED.search(headers) is not None
+        self._packed = _packs(headers, before=False)
         self._waiting: Mpeg4Picture | None = None
 
     def push(self, packet: bytes) -> Mpeg4Picture | None:
@@ -49,7 +49,7 @@ class Mpeg4Packets:
 
         A picture without data of its own is decoded with its packet where no other is.
         """
-        self._packed = self._packed or _PACKED.search(packet) is not None
+        self._packed = _packs(packet, before=self._packed)
         waiting, self._waiting = self._waiting, None
         if waiting is not None and _starts_sequence(packet):
             waiting = None
@@ -77,45 +77,8 @@ def _starts_sequence(packet: bytes) -> bool:
     return first is not None and first[1] == _SEQUENCE
 
 
-class Mpeg4Order:
-    """The order in which pictures are output, where headers leave no doubt.
-
-    Args:
-        headers: those that the container keeps.
-    """
-
-    def __init__(self, headers: bytes) -> None:
-        self._packets = Mpeg4Packets(headers)
-        self._kinds: list[str] = []
-
-    def push(self, packet: bytes) -> None:
-        """Take the next packet."""
-        picture = self._packets.push(packet)
-        kind = "" if picture is None or picture.repeats else picture.pict_type
-        self._kinds.append(kind)
-        if picture is not None and (picture.repeats or (kind == "B" and picture.distances is None)):
-            # libavcodec leaves out B pictures whose time is not between those of the others.
-            self._packets.doubtful = True
-
-    def output(self) -> tuple[list[int], list[bool]] | None:
-        """(number of the packet, whether it is an I picture) of each picture, in the order of output.
-
-        None where decoding alone tells: the stream does not say that it has B pictures, begins or ends
-        with something else than a picture, or has B pictures before the second I or P picture.
-        """
-        kinds = self._kinds
-        known = self._packets.reader.low_delay is False and not self._packets.doubtful
-        if not known or not kinds or kinds[0] != "I" or not kinds[-1] or "S" in kinds:
-            return None
-        shown: list[int] = []
-        held, anchors = 0, 0
-        for number, kind in enumerate(kinds):
-            if kind == "B":
-                if anchors < 2:
-                    return None
-                shown.append(number)
-            elif kind:  # an I or P picture is output when the next one is decoded
-                shown += [held] if anchors else []
-                held, anchors = number, anchors + 1
-        shown.append(held)
-        return shown, [kinds[number] == "I" for number in shown]
+def _packs(data: bytes, *, before: bool) -> bool:
+    """Whether pictures are packed from these data on: as the last user data say."""
+    for found in _ENCODER.finditer(data):
+        before = bool(found[1])
+    return before

@@ -9,7 +9,7 @@ determine it; otherwise the stream is decoded.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 
@@ -42,18 +42,18 @@ def _number_from_packets(scan: StreamScan) -> PictureIndex | None:
     packets = scan.packets
     if packets.corrupt.any():
         return None
-    if scan.order is not None and packets.displayed.all():
-        numbers, keyframe = (np.array(values) for values in scan.order)
-        return picture_index(
-            packets, numbers, keyframe, needs_first_packet=_needs_first_packet(scan), packed=scan.packed
-        )
+    if scan.mpeg4 is not None and scan.mpeg4.order is not None and packets.displayed.all():
+        numbers, keyframe = (np.array(values) for values in scan.mpeg4.order)
+        return picture_index(packets, numbers, keyframe, needs_first_packet=True, **_packing(scan))
     if scan.entries is None or not scan.entries[0]:
         return None
     packet = np.flatnonzero(packets.displayed).astype(np.int64)
     if not len(packet):
         return None
     entry = np.array(scan.entries, bool)[packet]
-    return picture_index(packets, packet, entry, needs_first_packet=_needs_first_packet(scan))
+    return picture_index(
+        packets, packet, entry, needs_first_packet=_needs_first_packet(scan), **_packing(scan)
+    )
 
 
 def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
@@ -84,10 +84,21 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         corrupt=np.array(output.corrupt, bool),
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=_needs_first_packet(scan),
-        packed=scan.packed,
+        **_packing(scan),
         pict_types="".join(output.pict_types),
         refused=tuple(output.refused),
     )
+
+
+class _Packing(TypedDict):
+    packed: bool
+    barred: tuple[int, ...]
+
+
+def _packing(scan: StreamScan) -> _Packing:
+    """How packets hold pictures, and where decoding can't start for that."""
+    barred = () if scan.mpeg4 is None else scan.mpeg4.barred
+    return {"packed": bool(scan.packed), "barred": (*scan.packed, *barred)}
 
 
 def _needs_first_packet(scan: StreamScan) -> bool:

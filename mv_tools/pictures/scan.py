@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..display import Display
 from ..source import Source, open_video
 from .demux import DemuxedPackets
-from .mpeg4 import Mpeg4Order
+from .mpeg4_scan import Mpeg4Headers, Mpeg4Scan
 from .native_headers import (
     NATIVE_CODECS,
     Framing,
@@ -49,8 +49,7 @@ class StreamScan:
         cached: the packets themselves, for a small file of a codec that the native module parses.
         entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
             decoding can start at it.
-        order: (packet, whether an I picture) of each picture in the order of output, of MPEG-4 Part 2 where
-            headers leave no doubt.
+        mpeg4: what the headers of MPEG-4 Part 2 tell; None for other codecs, and without the native module.
         packed: packets that hold several pictures, which are decoded with later ones.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
@@ -65,7 +64,7 @@ class StreamScan:
     display: Display
     cached: list[bytes] | None = None
     entries: list[bool] | None = None
-    order: tuple[list[int], list[bool]] | None = None
+    mpeg4: Mpeg4Headers | None = None
     packed: tuple[int, ...] = ()
     unsupported: str | None = None
     malformed: str | None = None
@@ -99,7 +98,7 @@ class _PacketVisitor:
         self._codec = ""
         self._rule: PacketRule | None = None
         self.packed: list[int] = []
-        self.order: Mpeg4Order | None = None
+        self.mpeg4: Mpeg4Scan | None = None
         self._number = 0
         self.display = Display()
         self.extradata: bytes | None = None
@@ -114,7 +113,7 @@ class _PacketVisitor:
         elif (rule := packet_rule(codec)) is not None:
             self._rule, self.entries = rule, []
             if native_available():
-                self.cache, self.order = PacketCache(), Mpeg4Order(extradata or b"")
+                self.cache, self.mpeg4 = PacketCache(), Mpeg4Scan(extradata or b"")
 
     def visit(self, packets: Sequence[bytes]) -> None:
         if self.headers is not None:
@@ -126,8 +125,8 @@ class _PacketVisitor:
             if holds_pictures(self._codec, packet):
                 self.packed.append(self._number)
             self._number += 1
-            if self.order is not None:
-                self.order.push(packet)
+            if self.mpeg4 is not None:
+                self.mpeg4.push(packet)
             if self._rule is None or self.entries is None:
                 continue
             entry = self._rule(packet)
@@ -210,7 +209,7 @@ def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
         display=display,
         cached=None if visitor.cache is None else visitor.cache.packets,
         entries=visitor.entries,
-        order=None if visitor.order is None else visitor.order.output(),
+        mpeg4=None if visitor.mpeg4 is None else visitor.mpeg4.finish(),
         packed=tuple(visitor.packed),
         unfit=unfit,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -12,14 +12,24 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream, flow, probe, read_rgb_at
+from mv_tools import (
+    MalformedStream,
+    MotionDecoder,
+    MotionFrame,
+    UnsupportedStream,
+    flow,
+    inter_mask,
+    probe,
+    read_rgb_at,
+)
 from mv_tools._native import Mpeg4Reader, NativeError
+from mv_tools.backends.native.packet_reader import PacketReader
 from mv_tools.pictures.index import PictureIndex
 from mv_tools.pictures.numbering import index_pictures, number_by_decoding
 from mv_tools.pictures.scan import scan_stream
 from mv_tools.source import Source
 
-from support.clips import encode, panning
+from support.clips import encode, encode_at, panning
 
 WITH_B = {"g": "12", "bf": "2", "qscale": "3"}
 VARIANTS: dict[str, dict[str, str]] = {
@@ -469,3 +479,108 @@ def test_an_index_is_not_saved(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.avi", panning(8), "mpeg4")
     with pytest.raises(UnsupportedStream, match=r"x\.avi: an index is saved of H\.264 and HEVC only"):
         MotionDecoder(path).save_index(tmp_path / "x.idx")
+
+
+def moving_past(width: int, height: int) -> npt.NDArray[np.uint8]:
+    return panning(14, width, height, (1, 2))
+
+
+@pytest.mark.parametrize("size", [(16, 160), (10, 160), (160, 16), (16, 16), (8, 8), (34, 70)])
+@pytest.mark.parametrize("options", [{}, {"ps": "40"}, {"flags": "+mv4", "mbd": "rd"}])
+def test_vectors_in_pictures_of_any_size(
+    tmp_path: Path, size: tuple[int, int], options: dict[str, str]
+) -> None:
+    path = encode(tmp_path / "x.avi", moving_past(*size), "mpeg4", g="7", bf="0", qscale="3", **options)
+    exported = list(MotionDecoder(path, "libav"))
+    decoder = MotionDecoder(path, "native")
+    for frame, other in zip(decoder, exported, strict=True):
+        assert (frame.mv == other.mv).all()
+        assert (frame.ref_idx == other.ref_idx).all()
+
+
+def step(frame: MotionFrame) -> tuple[float, ...]:
+    """Median flow of the blocks that are inter predicted."""
+    return tuple(np.median(flow(frame)[:, inter_mask(frame)], axis=1).tolist())
+
+
+def joined(tmp_path: Path, *parts: tuple[int, dict[str, str]], headers: bool) -> tuple[Path, list[int]]:
+    """Recordings of so many pictures a second, one behind the other; `headers`: each I picture brings its own."""
+    packets: list[bytes] = []
+    lengths = []
+    for number, (rate, options) in enumerate(parts):
+        path = encode(
+            tmp_path / f"{number}.m4v", panning(30, 96, 64, (3, 2)), "mpeg4", rate, **{**WITH_B, **options}
+        )
+        extradata, own = coded(path)
+        layer = extradata or own[0][: own[0].find(b"\0\0\1\xb6")]
+        own = [packet[max(packet.find(b"\0\0\1\xb6"), 0) :] for packet in own]
+        for count, packet in enumerate(own):
+            intra = packet[4] >> 6 == 0
+            packets.append(layer + packet if intra and (headers or count == 0) else packet)
+        lengths.append(len(own))
+    path = tmp_path / "joined.m4v"
+    path.write_bytes(b"".join(packets))
+    return path, lengths
+
+
+@pytest.mark.parametrize("headers", [True, False])
+@pytest.mark.parametrize("other", [(30, {}), (1000, {}), (25, {"flags": "+qpel"}), (25, {"bf": "0"})])
+def test_joined_recordings(tmp_path: Path, other: tuple[int, dict[str, str]], headers: bool) -> None:
+    for parts in ([(25, {}), other], [other, (25, {})]):
+        path, lengths = joined(tmp_path, *parts, headers=headers)
+        decoder = MotionDecoder(path, on_damage="skip")
+        assert decoder.backend == "native"
+        frames = list(decoder)
+        # libavcodec may lose a picture where they join, or output it twice.
+        assert abs(len(decoder) - sum(lengths)) <= 1
+        assert len(decoder) - len(frames) == len(decoder.damaged) <= 2
+        steps = [step(frame) for frame in frames if frame.pict_type != "I"]
+        assert steps.count((3, 2)) >= 0.95 * len(steps)  # few P pictures are almost all intra
+        every = read_rgb_at(path, range(len(decoder))).frames
+        for frame in frames[::7]:
+            alone = MotionDecoder(path)[frame.index]
+            assert (alone.mv == frame.mv).all()
+            assert alone.assumed_distance == frame.assumed_distance
+            assert (read_rgb_at(path, [frame.index]).frames[0] == every[frame.index]).all()
+
+
+@pytest.mark.parametrize("b_pictures", ["0", "2"])
+def test_distances_where_times_are_irregular(tmp_path: Path, b_pictures: str) -> None:
+    """Motion is that between pictures: a pause is none, nor are two pictures at almost one time."""
+    steps = [0.04] * 10 + [0.002, 0.04, 1.0, 0.04] + [0.04] * 6 + [0.5] * 8 + [0.01] * 8
+    times = np.concatenate([[0.0], np.cumsum(steps)])
+    pictures = panning(len(times), 96, 64, (3, 2))
+    path = encode_at(tmp_path / "x.mkv", pictures, list(times), "mpeg4", g="99", bf=b_pictures, qscale="3")
+    frames = list(MotionDecoder(path))
+    assert len(frames) == len(times)
+    for frame in frames:
+        assert frame.pict_type == "I" or step(frame) == (3, 2)
+
+
+def test_a_recording_that_begins_inside_a_group_of_pictures(tmp_path: Path) -> None:
+    packets = coded(encode(tmp_path / "x.avi", panning(40, 96, 64, (3, 2)), "mpeg4", **WITH_B))
+    layer, own = packets
+    path = tmp_path / "late.m4v"
+    path.write_bytes(b"".join(layer + p if p[4] >> 6 == 0 else p for p in own[5:]))
+    decoder = MotionDecoder(path, on_damage="skip")
+    assert decoder.backend == "native"
+    frames = list(decoder)
+    assert {frame.pict_type for frame in frames} == {"I", "P", "B"}
+    assert len(frames) >= len(decoder) - 4
+    assert all(damage.index < 4 for damage in decoder.damaged)
+    assert {step(frame) for frame in frames if frame.pict_type != "I"} == {(3, 2)}
+
+
+def test_choosing_pictures_of_packed_streams_reads_packets_once(
+    plain_and_packed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, read = MotionDecoder(plain_and_packed[1]), []
+    take = PacketReader.read
+
+    def counted(self: PacketReader, numbers: Sequence[int]) -> dict[int, bytes]:
+        read.extend(numbers)
+        return take(self, numbers)
+
+    monkeypatch.setattr(PacketReader, "read", counted)
+    assert len(decoder.get_frames_at([1, 20, 35])) == 3
+    assert len(read) == len(set(read))

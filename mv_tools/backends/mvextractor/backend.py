@@ -107,7 +107,8 @@ class MvExtractorBackend(Backend):
         which = without_vectors(codec, pict_type, last=index == len(self) - 1 and not len(table))
         if not which:
             return None
-        return Problem(f"{where}: mv-extractor gives no vectors of {which} of {codec!r}", UnsupportedStream)
+        reason = f"mv-extractor gives no vectors of {which} of {codec!r}; use backend='auto'"
+        return Problem(f"{where}: {reason}", UnsupportedStream)
 
     @cached_property
     def _resized(self) -> int | None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import importlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Final
-
-import numpy as np
 
 from ...display import SQUARE
 from ...errors import MalformedStream, UnsupportedStream
 from ...motion import MotionFrame
 from ...pictures.mpeg4 import Mpeg4Packets
 from ...pictures.native_headers import native_problem
+from ...pictures.packets import NO_PACKET
 from ...pictures.reader import Stretch, stretches
 from ..base import Backend, OtherBackend
 from .packet_reader import PacketReader
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
     from ..._native import Mpeg4Picture
 
 __all__ = ["Mpeg4Backend"]
-
-_TIMED_PACKETS: Final = 64  # whose times show the usual interval between pictures
-_ROUNDED: Final = 0.1
 
 _ADVICE: Final = "re-encode it first: moclip mv transcode SRC DST"
 
@@ -54,12 +49,9 @@ class Mpeg4Backend(Backend):
         if not self.reads(codec):
             raise OtherBackend(f"{name}: this is {codec!r}", expected=True)
         super().open()
-        if self.pictures.sequential:
-            raise OtherBackend(f"{name}: its packets do not tell where its pictures are", expected=False)
         reader = _native().Mpeg4Reader(self._headers)
         with PacketReader(self.source, self.scan) as packets:
-            for number in range(int(self.pictures.packet.min()) + 1):  # a recording may begin without headers
-                reader.push(packets.read([number])[number])
+            reader.push(packets.read([0])[0])
         try:
             reader.check()
         except _native().NativeError as error:
@@ -70,40 +62,50 @@ class Mpeg4Backend(Backend):
 
     @property
     def _headers(self) -> bytes:
-        return self.scan.framing["extradata"] or b""
+        assert self.scan.mpeg4 is not None
+        return self.scan.mpeg4.headers
 
     def frames(self) -> Iterator[MotionFrame]:
         yield from self.frames_at(range(len(self)))
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        # Where pictures are packed, what a packet holds is decoded with a later one: from the first one on.
+        packed = self.pictures.packed and len(indices) > 0
+        parts = [Stretch(-1, list(indices))] if packed else stretches(self.pictures, indices)
         with PacketReader(self.source, self.scan) as reader:
-            for stretch in stretches(self.pictures, indices):
-                for index, picture in self._coded(reader, stretch):
-                    frame = self._frame(index, picture)
+            for stretch in parts:
+                for index, number, picture in self._coded(reader, stretch):
+                    frame = self._frame(index, number, picture)
                     if frame is not None:
                         yield frame
 
-    def _coded(self, reader: PacketReader, stretch: Stretch) -> Iterator[tuple[int, Mpeg4Picture | None]]:
-        """Coded pictures of a stretch in presentation order; None where there is none in its packet."""
+    def _coded(
+        self, reader: PacketReader, stretch: Stretch
+    ) -> Iterator[tuple[int, int, Mpeg4Picture | None]]:
+        """(index, number of its packet, picture) of a stretch in presentation order; None for what is not in
+        its packet."""
         pictures, upcoming, wanted = self.pictures, deque(stretch.positions), set(stretch.positions)
-        # Where pictures are packed, what a packet holds is decoded with a later one.
-        first = 0 if pictures.packed else pictures.first_packet(stretch.entry)
         last = int(pictures.packet[stretch.positions].max())
         packets = Mpeg4Packets(self._headers)
-        waiting: dict[int, Mpeg4Picture | None] = {}
-        held: Mpeg4Picture | None = None  # an I or P picture that has no number of its own
-        for number in range(first, last + 1):
+        waiting: dict[int, tuple[int, Mpeg4Picture | None]] = {
+            index: (0, None) for index in wanted if pictures.packet[index] == NO_PACKET
+        }
+        held: tuple[int, Mpeg4Picture] | None = None  # an I or P picture that has no number of its own
+        for number in range(pictures.first_packet(stretch.entry), last + 1):
             picture = packets.push(reader.read([number])[number])
             index = pictures.position_of.get(number, -1)
             if picture is not None and not picture.repeats and picture.pict_type != "B":
-                held = picture if index < 0 else None
+                held = (number, picture) if index < 0 else None
             if index in wanted:
                 # A last packet without a picture lends its number to the one that the decoder held back.
-                waiting[index] = held if held is not None and picture and picture.repeats else picture
+                lent = held is not None and picture is not None and picture.repeats
+                waiting[index] = held if lent and held is not None else (number, picture)
             while upcoming and upcoming[0] in waiting:
-                yield upcoming[0], waiting.pop(upcoming.popleft())
+                yield upcoming[0], *waiting.pop(upcoming.popleft())
+        for index in upcoming:
+            yield index, *waiting.get(index, (0, None))
 
-    def _frame(self, index: int, picture: Mpeg4Picture | None) -> MotionFrame | None:
+    def _frame(self, index: int, number: int, picture: Mpeg4Picture | None) -> MotionFrame | None:
         """A picture as a frame; None if it is damaged, which is reported."""
         seconds, display = self.pictures.seconds, self.display
         where = f"picture {index}"
@@ -121,6 +123,8 @@ class Mpeg4Backend(Backend):
         except _native().NativeError as error:
             self.report(index, f"{where}: {error}", MalformedStream)
             return None
+        assert self.scan.mpeg4 is not None
+        past, future = self.scan.mpeg4.distances[number]
         return MotionFrame(
             index=index,
             decode_index=int(self.decode_rank[index]),
@@ -129,7 +133,7 @@ class Mpeg4Backend(Backend):
             is_keyframe=picture.pict_type == "I",
             mv=mv,
             ref_idx=ref_idx,
-            assumed_distance=self._distances(picture),
+            assumed_distance=(float(past), float(future)),
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
         )
@@ -138,29 +142,6 @@ class Mpeg4Backend(Backend):
         """Whether the decoder, if it was asked, gave a picture of another type."""
         decoded = self.pictures.pict_types
         return bool(decoded) and decoded[index] not in (picture.pict_type, "?")
-
-    def _distances(self, picture: Mpeg4Picture) -> tuple[float, float]:
-        """Frame intervals to the picture before and the one after, by their times in the stream."""
-        if picture.pict_type == "I" or picture.distances is None or self._interval is None:
-            return 1.0, 1.0
-        past, future = (_intervals(seconds / self._interval) for seconds in picture.distances)
-        return past, future or 1.0
-
-    @cached_property
-    def _interval(self) -> float | None:
-        """Seconds between consecutive pictures: the usual step of the first ones; None if there is none."""
-        first = int(self.pictures.packet.min())
-        packets = _native().Mpeg4Reader(self._headers)
-        with PacketReader(self.source, self.scan) as reader:
-            numbers = range(first, min(first + _TIMED_PACKETS, len(self.index)))
-            coded = [picture for data in reader.read(numbers).values() for picture in packets.push(data)]
-        times = {picture.time for picture in coded if not picture.repeats and picture.time is not None}
-        return float(np.median(np.diff(sorted(times)))) if len(times) > 1 else None
-
-
-def _intervals(count: float) -> float:
-    """A number of frame intervals, whole where times are but rounded."""
-    return float(round(count)) if abs(count - round(count)) < _ROUNDED else count
 
 
 def _native() -> ModuleType:

@@ -128,11 +128,14 @@ impl Parser<'_> {
     }
 }
 
-fn median(candidates: [Option<Vector>; 3]) -> Vector {
-    let mut known = candidates.into_iter().flatten();
-    if let (Some(only), None) = (known.next(), known.next()) {
-        return only;
+/// The median, with zeros for candidates that are not known. Where one to the left or above to the right is the only
+/// one, it is taken; one above is not (in pictures one macroblock wide), as encoders have it.
+fn median([a, b, c]: [Option<Vector>; 3]) -> Vector {
+    match (a, b, c) {
+        (Some(only), None, None) | (None, None, Some(only)) => only,
+        _ => {
+            let [a, b, c] = [a, b, c].map(Option::unwrap_or_default);
+            std::array::from_fn(|i| a[i].max(b[i]).min(a[i].min(b[i]).max(c[i])))
+        }
     }
-    let [a, b, c] = candidates.map(Option::unwrap_or_default);
-    std::array::from_fn(|i| a[i].max(b[i]).min(a[i].min(b[i]).max(c[i])))
 }

@@ -91,6 +91,11 @@ impl Reader {
         }
     }
 
+    /// Number of different layers so far.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
     /// low_delay of the stream: whether it has no B pictures; None where its headers do not tell, or change.
     pub fn low_delay(&self) -> Option<bool> {
         match &self.layer {

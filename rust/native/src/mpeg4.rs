@@ -26,6 +26,12 @@ impl Mpeg4Reader {
         self.inner.check().map_err(to_python)
     }
 
+    /// Number of different layers so far.
+    #[getter]
+    fn layers(&self) -> usize {
+        self.inner.layers()
+    }
+
     /// Whether the stream has no B pictures; None where its headers do not tell, or change.
     #[getter]
     fn low_delay(&self) -> Option<bool> {
