@@ -35,12 +35,13 @@ class Mpeg4Packets:
 
     Attributes:
         reader: of the packets.
+        several: whether the last packet held several pictures.
         doubtful: whether a packet so far may be taken otherwise.
     """
 
     def __init__(self, headers: bytes) -> None:
         self.reader = importlib.import_module("mv_tools._native").Mpeg4Reader(headers)
-        self.doubtful = False
+        self.several = self.doubtful = False
         self._packed = _packs(headers, before=False)
         self._waiting: Mpeg4Picture | None = None
 
@@ -54,6 +55,7 @@ class Mpeg4Packets:
         if waiting is not None and _starts_sequence(packet):
             waiting = None
         found: list[Mpeg4Picture] = self.reader.push(packet, fills_a_place=waiting is not None)
+        self.several = len(found) > 1
         own = found[:1] if waiting is None else []
         later = [] if own and own[0].repeats else found[len(own) : len(own) + 1]
         if later and later[0].pict_type in _WAIT and self._waits(packet, is_second=bool(own)):

@@ -31,6 +31,7 @@ class Mpeg4Headers:
         headers: that the first pictures are read with: the container's, else the first of the stream.
         order: (packet, whether an I picture) of each picture in the order of output; None where decoding
             alone tells.
+        packed: packets that hold several pictures, which are decoded with later ones.
         barred: packets of I pictures at which decoding can't start: the headers in force there came with an
             earlier packet.
         distances: float64 [packets, 2], frame intervals from the picture that is decoded with a packet to
@@ -39,6 +40,7 @@ class Mpeg4Headers:
 
     headers: bytes
     order: tuple[list[int], list[bool]] | None
+    packed: tuple[int, ...]
     barred: tuple[int, ...]
     distances: npt.NDArray[np.float64] = field(compare=False)
 
@@ -64,6 +66,7 @@ class Mpeg4Scan:
 
     def __init__(self, headers: bytes) -> None:
         self._decoded: list[_Decoded] = []
+        self._packed: list[int] = []
         self._barred: list[int] = []
         self._early: list[bytes] | None = []  # packets before the first headers of a recording
         self._start(headers)
@@ -97,6 +100,8 @@ class Mpeg4Scan:
 
     def _take(self, packet: bytes) -> None:
         picture, reader = self._packets.push(packet), self._packets.reader
+        if self._packets.several:
+            self._packed.append(len(self._decoded))
         if picture is None or picture.repeats:
             # After a repeated picture libavcodec may leave others out.
             self._packets.doubtful = self._packets.doubtful or picture is not None
@@ -117,14 +122,15 @@ class Mpeg4Scan:
         distances = np.ones((len(self._decoded), 2))
         for first, part in _parts(self._decoded):
             distances[first : first + len(part)] = _part_distances(part)
-        return Mpeg4Headers(self._headers, self._order(), tuple(self._barred), distances)
+        return Mpeg4Headers(self._headers, self._order(), tuple(self._packed), tuple(self._barred), distances)
 
     def _order(self) -> tuple[list[int], list[bool]] | None:
-        """None unless the stream says that it has B pictures, begins and ends with a picture, and has no B
-        picture before the second I or P picture."""
+        """None unless the stream begins and ends with a picture and, where it has B pictures, says so and has
+        none before the second I or P picture."""
         kinds = [decoded.kind for decoded in self._decoded]
-        known = self._packets.reader.low_delay is False and not self._packets.doubtful
-        if not known or not kinds or kinds[0] != "I" or not kinds[-1] or "S" in kinds:
+        if self._packets.doubtful or not kinds or kinds[0] != "I" or not kinds[-1] or "S" in kinds:
+            return None
+        if "B" in kinds and self._packets.reader.low_delay is not False:
             return None
         shown: list[int] = []
         held, anchors = 0, 0

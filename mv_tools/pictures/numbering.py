@@ -97,8 +97,10 @@ class _Packing(TypedDict):
 
 def _packing(scan: StreamScan) -> _Packing:
     """How packets hold pictures, and where decoding can't start for that."""
-    barred = () if scan.mpeg4 is None else scan.mpeg4.barred
-    return {"packed": bool(scan.packed), "barred": (*scan.packed, *barred)}
+    if scan.mpeg4 is None:
+        return {"packed": bool(scan.packed), "barred": scan.packed}
+    several = scan.mpeg4.packed
+    return {"packed": bool(several), "barred": (*several, *scan.mpeg4.barred)}
 
 
 def _needs_first_packet(scan: StreamScan) -> bool:

@@ -50,7 +50,7 @@ class StreamScan:
         entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
             decoding can start at it.
         mpeg4: what the headers of MPEG-4 Part 2 tell; None for other codecs, and without the native module.
-        packed: packets that hold several pictures, which are decoded with later ones.
+        packed: packets of MPEG-4 Part 2 that hold several pictures, without the native module.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
         unfit: why packets were read through libavformat; None where they came
@@ -110,10 +110,10 @@ class _PacketVisitor:
         self._codec, self.display, self.extradata = codec, display, extradata
         if codec in NATIVE_CODECS and native_available():
             self.headers = HeaderReader(codec, extradata)
+        elif codec == "mpeg4" and native_available():
+            self.cache, self.mpeg4 = PacketCache(), Mpeg4Scan(extradata or b"")
         elif (rule := packet_rule(codec)) is not None:
             self._rule, self.entries = rule, []
-            if native_available():
-                self.cache, self.mpeg4 = PacketCache(), Mpeg4Scan(extradata or b"")
 
     def visit(self, packets: Sequence[bytes]) -> None:
         if self.headers is not None:
@@ -122,14 +122,18 @@ class _PacketVisitor:
         if self.cache is not None:
             self.cache.push(packets)
         for packet in packets:
-            if holds_pictures(self._codec, packet):
-                self.packed.append(self._number)
-            self._number += 1
             if self.mpeg4 is not None:
                 self.mpeg4.push(packet)
-            if self._rule is None or self.entries is None:
-                continue
-            entry = self._rule(packet)
+            elif self._rule is not None:
+                self._apply(self._rule, packet)
+
+    def _apply(self, rule: PacketRule, packet: bytes) -> None:
+        """Note what a codec's rule says of a packet."""
+        if holds_pictures(self._codec, packet):
+            self.packed.append(self._number)
+        self._number += 1
+        if self.entries is not None:
+            entry = rule(packet)
             if entry is None:
                 self.entries = None
             else:
