@@ -31,6 +31,7 @@ from .options import (
     WeightsOf,
     Workers,
     experiment_of,
+    keys_of,
     named_settings,
     overrides_of,
     run_folder,
@@ -228,7 +229,7 @@ def evaluate(
         raise ConfigError(f"--part must be test or val, got {part!r}")
     named = named_settings(root=root, pretrained=pretrained, cache=cache)
     session = session_of(experiment_of(run, sets, named), quiet)
-    metrics = evaluate_run(session, run, part)  # type: ignore[arg-type]
+    metrics = evaluate_run(session, run, part, keys_of(sets))  # type: ignore[arg-type]
     _print_metrics(f"{spelled(given)} on its {part} clips", metrics, json)
 
 

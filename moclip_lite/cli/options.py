@@ -264,6 +264,13 @@ def _holds(folder: Path, name: str) -> bool:
         raise error.of(objects.url) from None
 
 
+def keys_of(sets: list[str] | None) -> frozenset[str]:
+    """The settings that values of ``--set`` name."""
+    from ..experiment.config import key_of
+
+    return frozenset(map(key_of, sets or []))
+
+
 def overrides_of(named: dict[str, Any]) -> list[str]:
     """Overrides of the options that were given."""
     return [

@@ -202,6 +202,7 @@ def _metrics(session: Session, results: Sequence[FoldResult]) -> Metrics:
         weights = "none"
     elif own is not None:
         weights = f"features of {own.path} ({own.model or 'backbone not named'})"
+    counted = session.directions.of(session.experiment, session.folds[0].name)  # as its costs are
     seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
     return Metrics(
         streams,
@@ -216,5 +217,5 @@ def _metrics(session: Session, results: Sequence[FoldResult]) -> Metrics:
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
         resolved_fingerprint=session.resolved_fingerprint,
-        counted={"views": session.experiment.views, "frames": clip.frames},
+        counted={"views": counted.views, "frames": clip.frames},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.mirrors import MeanMotion, Mirrored
 from moclip_lite.motion.store import MotionStore
+from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.streams import Stream
 
 from support.clips import H264, encode, panning
@@ -146,6 +148,7 @@ def test_folds_without_flips_are_tested_again_as_they_were(
         for config in [load_experiment(path / "config.yaml")]
     ]
     assert flips == [(0.5, 2), (0, 1), (0.5, 2)]
+    assert metrics.counted["views"] == 2 * 3  # of the first fold, as the costs are: segments, crops, no flips
 
     def refuse(*_: object) -> None:
         raise AssertionError("features of other views are computed")
@@ -154,3 +157,34 @@ def test_folds_without_flips_are_tested_again_as_they_were(
     tested = evaluate_run(Session(load_run_settings(tmp_path / "run" / "config.yaml")), tmp_path / "run")
     assert tested.streams[Stream.MOTION].top1 == metrics.streams[Stream.MOTION].top1
     assert run_experiment(session(folder, tmp_path / "run", *asked)).fingerprint == metrics.fingerprint
+
+
+def trained_folds(run: RunFolder, flips: Sequence[int]) -> list[Fold]:
+    """Folders of a run's folds, each with or without flips; the run keeps what was asked for where one has."""
+    asked = load_experiment(None, [])
+    run.describe((asked if 2 in flips else asked.without_flips()).to_yaml(), ["east", "west"])
+    for name, count in zip(run.folds, flips, strict=True):
+        run.fold(name).describe((asked if count == 2 else asked.without_flips()).to_yaml(), ["east", "west"])
+    return [Fold(name, (), (), ()) for name in run.folds]
+
+
+@pytest.mark.parametrize("flips", [(1,), (1, 1), (1, 2)], ids=str)
+def test_flips_that_are_asked_for_hold_for_all_folds(tmp_path: Path, flips: tuple[int, ...]) -> None:
+    run = RunFolder(tmp_path, [f"fold{number}" for number in range(len(flips))])
+    folds = trained_folds(run, flips)
+    now = load_run_settings(run.config, ["test.flips=2"])
+    asked = Directions.of_run(run, now, folds, {"test.flips"})
+    assert {asked.of(now, fold.name).test.flips for fold in folds} == {2}
+    where = {1: "", 2: r" in \d of 2 folds \(fold0.*\)"}[len(flips)]
+    assert re.fullmatch(f"test.flips=2 mirrors clips, .* trained without flips{where}", asked.notes[0])
+    again = Directions.of_run(run, load_run_settings(run.config), folds)
+    assert [again.of(load_run_settings(run.config), fold.name).test.flips for fold in folds] == list(flips)
+    assert not again.notes
+
+
+def test_flips_that_are_changed_hold_without_being_named(tmp_path: Path) -> None:
+    """By a program that makes the configuration itself."""
+    run = RunFolder(tmp_path, ["a", "b"])
+    folds = trained_folds(run, (1, 1))
+    now = load_run_settings(run.config, ["test.flips=2"])
+    assert Directions.of_run(run, now, folds).of(now, "b").test.flips == 2
