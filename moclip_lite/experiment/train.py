@@ -15,6 +15,7 @@ from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores, sum_seconds
 from ..results.held_out import HeldOut, write_held_out
 from ..results.metrics import Metrics
+from ..results.run_files import files_of_run
 from ..results.trained_on import write_division
 from ..results.write import write_results
 from ..storage.files import write_json
@@ -60,6 +61,7 @@ def train_folds(session: Session) -> Metrics:
     metrics = _metrics(session, results)
     if leads:
         run.end()
+        metrics = replace(metrics, files=files_of_run(run.path, [run.fold(f.name) for f in session.folds]))
         write_results(run, metrics, results)
         run.ledger.clear()
     wait_for_all()
