@@ -19,7 +19,7 @@ from ..motion.store import MotionStore
 from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
-from ..storage.cache import FeatureCache
+from ..storage.cache import FeatureCache, default_cache_dir
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
 from .directions import Directions, mirrors_clips
@@ -108,6 +108,8 @@ class Session:
         folder, packed = self.experiment.cache.dir, self.inputs.packed
         if folder is not None:
             refuse_among_classes(self.experiment.data, folder, "--cache")
+        else:
+            refuse_among_classes(self.experiment.data, default_cache_dir(), "MOCLIP_CACHE or --cache")
         return FeatureCache(folder) if packed is None else packed.cache(folder)
 
     @cached_property
