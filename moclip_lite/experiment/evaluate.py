@@ -21,6 +21,7 @@ from .fold import FoldPass
 from .kept_division import keep_division
 from .session import Session
 from .stored import StoredModels
+from .trained_run import trained_run
 from .used_settings import check_used_settings, refuse_other_fold
 
 __all__ = ["evaluate_run"]
@@ -49,7 +50,7 @@ def evaluate_run(
         )
     _refuse_fold(folder)
     kept = keep_division(session, folder)
-    run = RunFolder(folder, [fold.name for fold in session.folds])
+    run = trained_run(session, folder)
     session.directions = Directions.of_run(run, session.experiment, session.folds, asked)
     changes = check_used_settings(run.config, session.experiment, predicts=False)
     for sentence in (*run.missing_answers(), *changes, *session.directions.notes):

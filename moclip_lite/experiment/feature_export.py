@@ -22,6 +22,7 @@ from .fold import FoldPass
 from .kept_division import keep_division
 from .session import Session
 from .stored import StoredModels
+from .trained_run import trained_run
 from .used_settings import check_used_settings
 
 __all__ = ["export_features"]
@@ -52,7 +53,7 @@ def export_features(
     if session.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; use that file")
     kept = keep_division(session, folder)
-    run = RunFolder(folder, [f.name for f in session.folds])
+    run = trained_run(session, folder)
     session.directions = Directions.of_run(run, session.experiment, session.folds, asked)
     changes = check_used_settings(run.config, session.experiment, predicts=False)
     for sentence in (*changes, *session.directions.notes):
