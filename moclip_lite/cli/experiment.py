@@ -64,7 +64,7 @@ def _experiment(
     source: Path, sets: list[str] | None, named: dict[str, Any], forced: tuple[str, ...] = ()
 ) -> Experiment:
     """The configuration of a run, see :func:`experiment_of`; not that of a copied run folder."""
-    experiment = experiment_of(source, sets, named, forced)
+    experiment = experiment_of(source, sets, named, forced, again=True)
     refuse_copied(source, experiment.run.dir, sets, named)
     return experiment
 

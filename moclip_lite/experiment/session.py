@@ -51,12 +51,16 @@ class Session:
 
     Attributes:
         trained: whether its run folder was written in this process; a finished run is only read.
+        asked: the configuration as it was asked for, where :meth:`keep_directions` has changed it.
+        earlier: notes on decisions of an earlier run that the configuration keeps.
     """
 
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
         self.experiment = experiment
         self.reporter: Reporter = reporter or Silent()
         self.trained = False
+        self.asked: Experiment | None = None
+        self.earlier: list[str] = []
 
     @cached_property
     def workers(self) -> JobRunner:
@@ -199,11 +203,12 @@ class Session:
             Notes for the report.
         """
         if not mirrors_clips(self.experiment) or self.feature_file is not None:
-            return []
+            return list(self.earlier)
         motion = MeanMotion(MotionStore(self.cache, self.extraction.motion.keys, self.experiment.motion))
         self.directions = Directions.found(self.labels, self.folds, motion)
         if len(self.directions.folds) == len(self.folds):
             _ = self.fingerprint  # of the run as it was asked for
+            self.asked = self.saved_experiment
             self.saved_experiment = self.saved_experiment.without_flips()
             self.experiment = self.experiment.without_flips()
         for note in self.directions.notes:

@@ -20,6 +20,7 @@ from ..results.trained_on import write_division
 from ..results.write import write_results
 from ..storage.files import write_json
 from ..streams import ANSWERS, Stream
+from .asked_flips import keep_asked_flips
 from .calibrate import calibrate, calibrate_cascade
 from .feature_file import FeatureFile
 from .feature_storage import REFITTED
@@ -53,6 +54,7 @@ def train_folds(session: Session) -> Metrics:
     notes = session.keep_directions()
     notes += idle
     if leads:
+        keep_asked_flips(run, session.asked)
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
         write_notes(run.notes, extraction.clip_notes)

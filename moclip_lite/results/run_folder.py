@@ -45,6 +45,7 @@ class RunFolder(FoldFolder):
         super().__init__(path)
         self.folds = tuple(folds)
         self.metrics = path / "metrics.json"
+        self.asked = path / "asked.json"
         self.report_page, self.report_text = path / "report.html", path / "report.md"
         self.failures, self.notes = path / "failures.csv", path / "notes.csv"
         self.figures, self.tensorboard = path / "figures", path / "tensorboard"
