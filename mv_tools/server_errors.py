@@ -75,7 +75,7 @@ class Answers:
         if len(refused) < _IN_A_ROW or not fails:
             return error
         kind = AccessRefused if isinstance(error, ObjectDenied) else ServerFailure
-        return kind(error.errno, f"{error.strerror}, as are {len(refused) - 1} other objects", url)
+        return kind(error.errno, f"{error.strerror}, and so it is with {len(refused) - 1} other objects", url)
 
 
 def _place(url: str) -> str:

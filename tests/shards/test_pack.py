@@ -16,12 +16,13 @@ import pytest
 
 from moclip_lite.appearance.encoder import LazyEncoder
 from moclip_lite.datasets import Clip, VideoDataset
+from moclip_lite.datasets.extraction import ExtractReport
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_shards import load_feature_shards
 from moclip_lite.experiment.feature_storage import load_features, save_features
-from moclip_lite.experiment.packed import PackedClips
+from moclip_lite.experiment.packed import PackedClips, PackedExtractor
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.results.run_folder import RunFolder
@@ -283,6 +284,12 @@ def test_shards_tell_the_version_of_their_features(monkeypatch: pytest.MonkeyPat
     words = "shards holds motion fields of version 1, and this program computes version 2"
     assert packed.other_version("motion").startswith(words) == (noted == 1)
     assert packed.other_version("motion").endswith("pack again") == (noted == 1)
+    warned: list[str] = []
+    extractor = PackedExtractor.__new__(PackedExtractor)
+    extractor._packed = packed
+    extractor._reporter = cast("Any", SimpleNamespace(say=lambda text: None, warn=warned.append))
+    extractor._said(ExtractReport("motion"))
+    assert warned == [packed.other_version("motion")] * (noted == 1)
 
 
 def test_what_is_measured_is_no_part_of_a_plan() -> None:
