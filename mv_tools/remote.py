@@ -7,14 +7,16 @@ import hashlib
 import io
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .errors import SourceChanged
+from .server_errors import ObjectFault
 from .urls import WEB, ServerFailure, file_system, reported
 
 __all__ = ["RangeReader", "RemoteFile", "RemoteReader"]
@@ -23,6 +25,8 @@ _VERSIONS: Final = ("ETag", "etag", "generation", "LastModified", "Last-Modified
 _NO_VERSION: Final = '"no version of any file"'
 _BLOCK: Final = 8 << 10
 _HELD: Final = 4096  # blocks, 32 MB
+_RETRY_AFTER: Final = (0.1, 0.4)  # seconds; the clients of object stores retry by themselves
+_Answer = TypeVar("_Answer")
 _MOST_AHEAD: Final = 128  # blocks that are read ahead in sequential reading
 
 
@@ -89,15 +93,28 @@ class RemoteFile:
         Raises:
             FileNotFoundError, OSError: it is gone, or can't be asked for.
         """
-        with reported(self.url):
-            self._system.invalidate_cache(self._system._parent(self._path))
-            facts = self._system.info(self._path)
+        facts = self._asked(self._facts)
         if facts.get("type") == "directory":
             raise IsADirectoryError(21, "this is a folder, not a file", self.url)
         if facts.get("size") is None:
             raise ServerFailure(errno.EIO, "the server does not tell its size", self.url)
         versions = (facts.get(name) for name in _VERSIONS)
         return int(facts["size"]), str(next((v for v in versions if v), ""))
+
+    def _facts(self) -> dict[str, Any]:
+        self._system.invalidate_cache(self._system._parent(self._path))
+        return dict(self._system.info(self._path))
+
+    def _asked(self, request: Callable[[], _Answer]) -> _Answer:
+        """The answer to a request, which is repeated where a web server fails."""
+        for seconds in _RETRY_AFTER if self.url.partition(":")[0] in WEB else ():
+            try:
+                with reported(self.url):
+                    return request()
+            except ObjectFault:
+                time.sleep(seconds)
+        with reported(self.url):
+            return request()
 
     def read_at(self, offset: int, size: int) -> bytes:
         """`size` bytes at an offset, or those up to the end of the file.
@@ -144,8 +161,7 @@ class RemoteFile:
             self._blocks[first + place] = data[start : start + _BLOCK]
 
     def _fetch(self, start: int, end: int) -> bytes:
-        with reported(self.url):
-            data = self._ranges[self.url.partition(":")[0]](start, end)
+        data = self._asked(lambda: self._ranges[self.url.partition(":")[0]](start, end))
         self.fetched += len(data)
         if len(data) > end - start:
             what = "the server answers no ranges; download the file and give its path"

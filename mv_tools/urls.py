@@ -16,12 +16,22 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from .errors import ArgumentError, BackendUnavailable, SourceChanged
+from .server_errors import (
+    AccessRefused,
+    Answers,
+    NoSuchBucket,
+    ObjectDenied,
+    ObjectFault,
+    ObjectRefused,
+    ServerFailure,
+)
 
 __all__ = [
     "SCHEMES",
     "WEB",
     "AccessRefused",
     "NoSuchBucket",
+    "ObjectRefused",
     "ServerFailure",
     "file_system",
     "is_url",
@@ -41,23 +51,11 @@ _SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|securit
 _LIBRARIES: Final = ("botocore", "aiobotocore", "aiohttp", "s3fs", "google", "gcsfs")
 _VERSIONED: Final = "?versionId="  # what s3fs takes for the end of a name
 _BUCKET: Final = re.compile(r"(?!s3:)|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/|$)")  # as S3 lets them be named
+_CREDENTIALS: Final = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
+"""S3's names of errors that all objects share."""
+
+_ANSWERS: Final = Answers()
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-
-
-class ServerFailure(OSError):
-    """A server refuses, can't be reached or answers no ranges, which concerns all that lies there."""
-
-    def of(self, url: str) -> ServerFailure:
-        """The same about another URL of the server, such as the folder that was asked for."""
-        return type(self)(self.errno, self.strerror, url)
-
-
-class AccessRefused(ServerFailure, PermissionError):
-    """The server refuses."""
-
-
-class NoSuchBucket(ServerFailure, FileNotFoundError):
-    """The server has no such bucket."""
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:
@@ -182,18 +180,25 @@ def reported(url: str) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: the object is absent.
-        ServerFailure: the server refuses, can't be reached, or has no such bucket.
+        ObjectRefused: the server refuses this object, or fails with it.
+        ServerFailure: it can't be reached, has no such bucket, or gives none of many objects.
         OSError: it can't be read or written.
         SourceChanged: it is another one than when it was opened.
     """
     try:
         yield
-    except SourceChanged:
+        _ANSWERS.give(url)
+    except (SourceChanged, ServerFailure):  # said already
         raise
     except Exception as error:  # botocore's and aiohttp's own messages may hold signed requests
         if _library(error) not in _LIBRARIES and not isinstance(error, (OSError, TimeoutError)):
             raise
-        raise _translated(url, error) from None
+        translated = _translated(url, error)
+        if isinstance(translated, ObjectRefused):
+            translated = _ANSWERS.refuse(translated, url)
+        elif not isinstance(translated, ServerFailure):  # absent or changed
+            _ANSWERS.give(url)
+        raise translated from None
 
 
 def _translated(url: str, error: Exception) -> Exception:
@@ -217,14 +222,17 @@ def _translated(url: str, error: Exception) -> Exception:
         return NoSuchBucket(errno.ENOENT, "there is no such bucket", url)
     if "InvalidBucketName" in (code, name) or (_status(error) == 400 and not _BUCKET.match(url)):
         return ServerFailure(errno.EINVAL, "no bucket can have this name", url)
+    if code in _CREDENTIALS:
+        return AccessRefused(errno.EACCES, f"access is refused ({code})", url)
     if isinstance(error, FileNotFoundError) or _status(error) in (404, 410):
         return FileNotFoundError(errno.ENOENT, "there is no such object", url)
     if isinstance(error, PermissionError) or _status(error) in (401, 403):
-        return AccessRefused(errno.EACCES, "access is refused", url)
+        return ObjectDenied(errno.EACCES, "access is refused", url)
     lost = isinstance(error, (ConnectionError, TimeoutError)) or _library(error) in _LIBRARIES
     answer = f"HTTP {_status(error)}" if _status(error) else name
     what = f"it can't be {'reached' if lost else 'read or written'} ({answer})"
-    return ServerFailure(errno.EIO, what, url)
+    kind = ServerFailure if not _status(error) else ObjectFault if _status(error) >= 500 else ObjectRefused
+    return kind(errno.EIO, what, url)
 
 
 def _status(error: Exception) -> int:

@@ -31,6 +31,7 @@ from .options import (
     WeightsOf,
     Workers,
     experiment_of,
+    keys_of,
     named_settings,
     overrides_of,
     run_folder,
@@ -63,7 +64,7 @@ def _experiment(
     source: Path, sets: list[str] | None, named: dict[str, Any], forced: tuple[str, ...] = ()
 ) -> Experiment:
     """The configuration of a run, see :func:`experiment_of`; not that of a copied run folder."""
-    experiment = experiment_of(source, sets, named, forced)
+    experiment = experiment_of(source, sets, named, forced, again=True)
     refuse_copied(source, experiment.run.dir, sets, named)
     return experiment
 
@@ -228,7 +229,7 @@ def evaluate(
         raise ConfigError(f"--part must be test or val, got {part!r}")
     named = named_settings(root=root, pretrained=pretrained, cache=cache)
     session = session_of(experiment_of(run, sets, named), quiet)
-    metrics = evaluate_run(session, run, part)  # type: ignore[arg-type]
+    metrics = evaluate_run(session, run, part, keys_of(sets))  # type: ignore[arg-type]
     _print_metrics(f"{spelled(given)} on its {part} clips", metrics, json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -80,8 +81,16 @@ def export(
     if out is None:
         exported = _export_engine(path, int8, reporter)
     elif path.is_dir():
+        from ..errors import DataError
+        from ..experiment.config import load_run_settings
+        from ..experiment.output_place import refuse_among_classes
         from ..export import export_classifier
+        from ..results.run_folder import RunFolder
 
+        folder = RunFolder(path)
+        folder.require()
+        with suppress(DataError):  # of a data set that the export does not need
+            refuse_among_classes(load_run_settings(folder.config).data, out, "--out")
         exported = export_classifier(path, out)
     else:
         exported = _export_model(source, pretrained, out, reporter)

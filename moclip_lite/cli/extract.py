@@ -23,6 +23,7 @@ from .options import (
     Source,
     Workers,
     experiment_of,
+    keys_of,
     named_settings,
     run_folder,
     session_of,
@@ -165,5 +166,5 @@ def extract_features(
     refuse_overwriting_settings(out, session.experiment)
     if not out.parent.exists():  # a file in a folder that is there makes no class
         refuse_among_classes(session.experiment.data, out.parent, "--out")
-    count = export_features(session, run, out, fold)
+    count = export_features(session, run, out, fold, keys_of(sets))
     session.reporter.say(f"{out}: features of {count} clips, {size_in_words(out.stat().st_size)}")

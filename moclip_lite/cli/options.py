@@ -155,7 +155,12 @@ def finite(value: float | None) -> float | None:
 
 
 def experiment_of(
-    source: Path | None, sets: list[str] | None, named: dict[str, Any], forced: tuple[str, ...] = ()
+    source: Path | None,
+    sets: list[str] | None,
+    named: dict[str, Any],
+    forced: tuple[str, ...] = (),
+    *,
+    again: bool = False,
 ) -> Experiment:
     """Configuration of a source with overrides; options by name win over --set.
 
@@ -164,13 +169,16 @@ def experiment_of(
         sets: values of ``--set``.
         named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
+        again: a run folder is to be trained again, as it was asked for.
 
     Raises:
         typer.BadParameter: an option that has no effect.
     """
     from ..datasets.table.records import SUFFIXES
+    from ..experiment.asked_flips import asked_flips
     from ..experiment.config import CONFIG_SUFFIXES, key_of, load_experiment, load_run_settings
     from ..results.fold_folder import FoldFolder
+    from ..results.run_folder import RunFolder
     from ..shards.index import INDEX
 
     decided = {line.partition("=")[0]: line for line in forced}
@@ -193,6 +201,7 @@ def experiment_of(
             overrides.append(f"data.root={_quoted(source)}")
         elif folder.run_path == source:  # it may have been moved since its configuration was written
             overrides.append(f"run.dir={_quoted(run_dir or source)}")
+            overrides += asked_flips(RunFolder(source)) if again else ()
     elif source is not None and source.suffix not in CONFIG_SUFFIXES and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
     elif source is not None and source.suffix.lower() in SUFFIXES:
@@ -262,6 +271,13 @@ def _holds(folder: Path, name: str) -> bool:
         return objects.version(name) is not None
     except ServerFailure as error:
         raise error.of(objects.url) from None
+
+
+def keys_of(sets: list[str] | None) -> frozenset[str]:
+    """The settings that values of ``--set`` name."""
+    from ..experiment.config import key_of
+
+    return frozenset(map(key_of, sets or []))
 
 
 def overrides_of(named: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 import av.error
 
 from mv_tools import ArgumentError, MotionError
-from mv_tools.urls import ServerFailure
+from mv_tools.urls import ObjectRefused, ServerFailure
 
 from ..errors import ConfigError, MoclipError, bug_reason, exhausted_memory, out_of_memory, report_bug
 from ..storage.names import printable
@@ -38,8 +38,10 @@ def sentence_of(error: BaseException) -> str:
 
 def stops_all(error: BaseException) -> bool:
     """Whether an error with one clip concerns all clips: the disk is full or read-only, or a server of files
-    at URLs refuses or can't be reached."""
-    return isinstance(error, ServerFailure) or (isinstance(error, OSError) and error.errno in _DISK)
+    at URLs can't be reached or gives none of them."""
+    if isinstance(error, ServerFailure):
+        return not isinstance(error, ObjectRefused)
+    return isinstance(error, OSError) and error.errno in _DISK
 
 
 def problem_of(name: str, error: Exception) -> str:

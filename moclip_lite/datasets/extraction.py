@@ -86,7 +86,7 @@ def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str
     """Clip name -> its content, see :func:`content_of`; unreadable files are left out.
 
     Raises:
-        OSError: a server of files at URLs refuses, or can't be reached.
+        OSError: a server of files at URLs refuses them all, or can't be reached.
     """
     return {name: known.digest for name, known in stamped_contents(clips, cache).items()}
 
@@ -107,7 +107,7 @@ def _unreadable_reason(path: Path) -> str:
     """Why a file has no digest.
 
     Raises:
-        OSError: a server of files at URLs refuses, or can't be reached.
+        OSError: a server of files at URLs refuses them all, or can't be reached.
     """
     try:
         if is_url(path):

@@ -13,6 +13,7 @@ from ..errors import CheckpointError, ConfigError, DataError
 from ..shards.cached import entry_columns
 from ..shards.index import ShardIndex, content_digest
 from ..shards.write import Block, ShardPlan, write_shards
+from ..storage.cache_keys import STAGES
 from .output_place import refuse_among_classes
 from .packed import CLIP_SETTINGS, KIND, plain
 
@@ -93,7 +94,9 @@ def _plan(
     dataset = session.dataset
     number = {c.name: i for i, c in enumerate(dataset.clips)}
     notes = [[note.name, note.note] for r in reports.values() for note in r.notes]
-    measured: dict[str, Any] = {}
+    packed = session.inputs.packed
+    made = {stage: STAGES[stage].version for stage in reports} if packed is None else packed.versions
+    measured: dict[str, Any] = {"features": {s: version for s, version in made.items() if s in reports}}
     description: dict[str, Any] = {
         "labels": list(dataset.labels),
         "splits": {
@@ -107,7 +110,8 @@ def _plan(
         "encoder": None,
     }
     if "clip" in reports:
-        description["encoder"], measured = _encoder_facts(session)
+        description["encoder"], more = _encoder_facts(session)
+        measured |= more
     kinds = dict.fromkeys(_names(reports), "string") | {entry_columns(s)[1]: "binary" for s in reports}
     return ShardPlan(
         kind=KIND,

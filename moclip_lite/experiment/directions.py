@@ -6,7 +6,7 @@ clips of a cross-validation are tested in one fold or another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..datasets import Fold
@@ -57,26 +57,36 @@ class Directions:
         return cls(frozenset(name for names in without.values() for name in names), tuple(notes))
 
     @classmethod
-    def of_run(cls, run: RunFolder, experiment: Experiment, folds: Sequence[Fold]) -> Directions:
-        """What the folders of a run's folds say, of a run whose configuration leaves flips on.
+    def of_run(
+        cls, run: RunFolder, experiment: Experiment, folds: Sequence[Fold], asked: Collection[str] = ()
+    ) -> Directions:
+        """What the folders of a run's folds say; ``test.flips`` that is asked for holds for all of them.
 
         Args:
             run: whose folds were trained.
             experiment: its configuration, perhaps with changes.
             folds: of the run.
+            asked: keys of the settings that were given for this use of the run, changed or not.
 
         Raises:
             ConfigError, CheckpointError: the configuration of a fold is damaged.
         """
-        if len(folds) < 2 or not mirrors_clips(experiment):
+        if not mirrors_clips(experiment):
             return cls()
         configs = {fold.name: run.fold(fold.name).config for fold in folds}
+        without = [
+            name
+            for name, config in configs.items()
+            if config.is_file() and not mirrors_clips(load_run_settings(config))
+        ]
+        flips = experiment.test.flips
+        if "test.flips" not in asked and flips == load_run_settings(run.config).test.flips:
+            return cls(frozenset(without))
+        if not without or flips == 1:
+            return cls()
+        which = "" if len(folds) == 1 else f" in {len(without)} of {len(folds)} folds ({shorten(without)})"
         return cls(
-            frozenset(
-                name
-                for name, config in configs.items()
-                if config.is_file() and not mirrors_clips(load_run_settings(config))
-            )
+            notes=(f"test.flips={flips} mirrors clips, but the networks were trained without flips{which}",)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -20,18 +21,22 @@ from .fold import FoldPass
 from .kept_division import keep_division
 from .session import Session
 from .stored import StoredModels
+from .trained_run import trained_run
 from .used_settings import check_used_settings, refuse_other_fold
 
 __all__ = ["evaluate_run"]
 
 
-def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = "test") -> Metrics:
+def evaluate_run(
+    session: Session, folder: Path, part: Literal["val", "test"] = "test", asked: Collection[str] = ()
+) -> Metrics:
     """Score the weights of a run folder; nothing is trained or written there.
 
     Args:
         session: made from the run's configuration, possibly with other data or test views.
         folder: the run folder.
         part: which clips of each fold.
+        asked: keys of the settings that were given for this test; they hold for all folds.
 
     Raises:
         ConfigError: a changed setting that has no effect on trained weights.
@@ -45,10 +50,10 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         )
     _refuse_fold(folder)
     kept = keep_division(session, folder)
-    run = RunFolder(folder, [fold.name for fold in session.folds])
-    session.directions = Directions.of_run(run, session.experiment, session.folds)
+    run = trained_run(session, folder)
+    session.directions = Directions.of_run(run, session.experiment, session.folds, asked)
     changes = check_used_settings(run.config, session.experiment, predicts=False)
-    for sentence in (*run.missing_answers(), *changes):
+    for sentence in (*run.missing_answers(), *changes, *session.directions.notes):
         session.reporter.warn(sentence)
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)

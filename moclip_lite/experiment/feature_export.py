@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +22,15 @@ from .fold import FoldPass
 from .kept_division import keep_division
 from .session import Session
 from .stored import StoredModels
+from .trained_run import trained_run
 from .used_settings import check_used_settings
 
 __all__ = ["export_features"]
 
 
-def export_features(session: Session, folder: Path, path: Path, fold: str | None = None) -> int:
+def export_features(
+    session: Session, folder: Path, path: Path, fold: str | None = None, asked: Collection[str] = ()
+) -> int:
     """Write what the heads of a run were trained on, as of :mod:`moclip_lite.experiment.feature_file`.
 
     For a run of one stream the file holds that stream. Clips without motion hold the mean of the training
@@ -38,6 +41,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
         folder: the run folder.
         path: the file to write.
         fold: name of one fold; all of them by default.
+        asked: keys of the settings that were given for this file; they hold for all folds.
 
     Returns:
         How many clips the file holds.
@@ -49,9 +53,10 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     if session.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; use that file")
     kept = keep_division(session, folder)
-    run = RunFolder(folder, [f.name for f in session.folds])
-    session.directions = Directions.of_run(run, session.experiment, session.folds)
-    for sentence in check_used_settings(run.config, session.experiment, predicts=False):
+    run = trained_run(session, folder)
+    session.directions = Directions.of_run(run, session.experiment, session.folds, asked)
+    changes = check_used_settings(run.config, session.experiment, predicts=False)
+    for sentence in (*changes, *session.directions.notes):
         session.reporter.warn(sentence)
     chosen = _choose(session.folds, fold)
     for part in chosen:

@@ -67,6 +67,13 @@ class Inputs:
             return None
         return PackedClips(self._shards)
 
+    @property
+    def packed_versions(self) -> dict[str, int] | None:
+        """Stage -> version of the features in shards, as far as they tell it; None where videos are read."""
+        if self._data.kind != "shards":
+            return None
+        return {} if self.packed is None else self.packed.versions
+
     @cached_property
     def _shards(self) -> ShardReader | None:
         return ShardReader(data_root(self._data)) if self._data.kind == "shards" else None

@@ -155,7 +155,7 @@ class MotionNetworks:
             self._features.seed,
             kept=in_run_folder,
             meaning=meaning_of(experiment, Stream.MOTION),
-            features=features_of(experiment, Stream.MOTION),
+            features=features_of(experiment, Stream.MOTION, self._session.inputs.packed_versions),
             fold=self._features.fold.division,
         )
 

@@ -22,9 +22,11 @@ from ..parallel.runner import LocalRunner
 from ..shards.cached import ShardedCache, clips_in_memory, entry_columns
 from ..shards.read import ShardReader
 from ..storage.cache import FeatureCache
+from ..storage.cache_keys import STAGES
 from .encoder import ExperimentEncoder
 from .extraction import Extractor
 from .feature_description import dataset_of
+from .used_settings import FEATURES
 
 if TYPE_CHECKING:
     from ..progress import Reporter
@@ -96,6 +98,22 @@ class PackedClips:
             "settings": {**{k: v for k, v in more.items() if k == "pretrained"}, **facts["settings"]},
             "facts": {**{k: v for k, v in more.items() if k == "cost"}, **facts["facts"]},
         }
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Stage -> version of what was packed of it, as far as the index tells it; earlier ones do not."""
+        noted = self.facts.get("measured", {}).get("features", {})
+        return {s: noted[s] for s in self.stages if type(noted.get(s)) is int}
+
+    def other_version(self, stage: str) -> str:
+        """A sentence where predictions compute another version of a stage than was packed; "" otherwise."""
+        packed, computed = self.versions.get(stage), STAGES[stage].version
+        if packed in (None, computed):
+            return ""
+        return (
+            f"{self.reader.shown} holds {FEATURES[stage]} of version {packed}, and this program computes "
+            f"version {computed} of videos: predictions may differ from tests on these shards; pack again"
+        )
 
     @property
     def clips_in_memory(self) -> int:
@@ -198,6 +216,8 @@ class PackedExtractor(Extractor):
             f", {len(report.failures)} could not be read when they were packed" if report.failures else ""
         )
         self._reporter.say(words + left_out)
+        if other := self._packed.other_version(report.stage):
+            self._reporter.warn(other)
         return report
 
 

@@ -12,6 +12,7 @@ from ..errors import require_packages
 from ..extras import TRAINING
 from ..parallel.ranks import agree, share
 from ..results.metrics import Metrics
+from .asked_flips import earlier_decision, without_decided_flips
 from .fingerprint import changed_settings
 from .output_place import refuse_among_classes
 from .session import Session
@@ -43,7 +44,9 @@ def run_experiment(session: Session) -> Metrics:
             return metrics or Metrics({})
         require_packages(TRAINING)  # before the results of an earlier run are removed
         if share().leads:
-            changes = changed_settings(run.config, session.saved_experiment) or run.lacks()
+            saved = without_decided_flips(run, session.saved_experiment)
+            changes = changed_settings(run.config, saved) or run.lacks()
+            session.earlier = earlier_decision(run, session.experiment)
             if run.begin():
                 session.reporter.say(
                     f"{run.shown}: the results of an earlier run are removed "

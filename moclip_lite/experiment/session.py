@@ -19,7 +19,7 @@ from ..motion.store import MotionStore
 from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
-from ..storage.cache import FeatureCache
+from ..storage.cache import FeatureCache, default_cache_dir
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
 from .directions import Directions, mirrors_clips
@@ -51,12 +51,16 @@ class Session:
 
     Attributes:
         trained: whether its run folder was written in this process; a finished run is only read.
+        asked: the configuration as it was asked for, where :meth:`keep_directions` has changed it.
+        earlier: notes on decisions of an earlier run that the configuration keeps.
     """
 
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
         self.experiment = experiment
         self.reporter: Reporter = reporter or Silent()
         self.trained = False
+        self.asked: Experiment | None = None
+        self.earlier: list[str] = []
 
     @cached_property
     def workers(self) -> JobRunner:
@@ -108,6 +112,8 @@ class Session:
         folder, packed = self.experiment.cache.dir, self.inputs.packed
         if folder is not None:
             refuse_among_classes(self.experiment.data, folder, "--cache")
+        else:
+            refuse_among_classes(self.experiment.data, default_cache_dir(), "MOCLIP_CACHE or --cache")
         return FeatureCache(folder) if packed is None else packed.cache(folder)
 
     @cached_property
@@ -197,11 +203,12 @@ class Session:
             Notes for the report.
         """
         if not mirrors_clips(self.experiment) or self.feature_file is not None:
-            return []
+            return list(self.earlier)
         motion = MeanMotion(MotionStore(self.cache, self.extraction.motion.keys, self.experiment.motion))
         self.directions = Directions.found(self.labels, self.folds, motion)
         if len(self.directions.folds) == len(self.folds):
             _ = self.fingerprint  # of the run as it was asked for
+            self.asked = self.saved_experiment
             self.saved_experiment = self.saved_experiment.without_flips()
             self.experiment = self.experiment.without_flips()
         for note in self.directions.notes:

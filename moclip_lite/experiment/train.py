@@ -15,10 +15,12 @@ from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores, sum_seconds
 from ..results.held_out import HeldOut, write_held_out
 from ..results.metrics import Metrics
+from ..results.run_files import files_of_run
 from ..results.trained_on import write_division
 from ..results.write import write_results
 from ..storage.files import write_json
 from ..streams import ANSWERS, Stream
+from .asked_flips import keep_asked_flips
 from .calibrate import calibrate, calibrate_cascade
 from .feature_file import FeatureFile
 from .feature_storage import REFITTED
@@ -52,6 +54,7 @@ def train_folds(session: Session) -> Metrics:
     notes = session.keep_directions()
     notes += idle
     if leads:
+        keep_asked_flips(run, session.asked)
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
         write_notes(run.notes, extraction.clip_notes)
@@ -60,6 +63,7 @@ def train_folds(session: Session) -> Metrics:
     metrics = _metrics(session, results)
     if leads:
         run.end()
+        metrics = replace(metrics, files=files_of_run(run.path, [run.fold(f.name) for f in session.folds]))
         write_results(run, metrics, results)
         run.ledger.clear()
     wait_for_all()
@@ -202,6 +206,7 @@ def _metrics(session: Session, results: Sequence[FoldResult]) -> Metrics:
         weights = "none"
     elif own is not None:
         weights = f"features of {own.path} ({own.model or 'backbone not named'})"
+    counted = session.directions.of(session.experiment, session.folds[0].name)  # as its costs are
     seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
     return Metrics(
         streams,
@@ -216,5 +221,5 @@ def _metrics(session: Session, results: Sequence[FoldResult]) -> Metrics:
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
         resolved_fingerprint=session.resolved_fingerprint,
-        counted={"views": session.experiment.views, "frames": clip.frames},
+        counted={"views": counted.views, "frames": clip.frames},
     )

@@ -132,7 +132,7 @@ class TrainedModels:
             seed,
             sources,
             meaning=meaning_of(experiment, stream),
-            features=features_of(experiment, stream),
+            features=features_of(experiment, stream, self.session.inputs.packed_versions),
             fold=features.fold.division,
         )
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)

@@ -15,7 +15,7 @@ from ..storage.files import read_description, read_json
 from ..streams import ANSWERS, Stream
 from .config import Experiment, load_run_settings
 
-__all__ = ["Meaning", "check_used_settings", "features_of", "meaning_of", "refuse_other_fold"]
+__all__ = ["FEATURES", "Meaning", "check_used_settings", "features_of", "meaning_of", "refuse_other_fold"]
 
 Meaning: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Section -> setting -> value."""
@@ -36,7 +36,7 @@ _TRAINING: Final[Mapping[str, Sequence[str]]] = {
 }
 """Section -> settings of training alone; () for all of the section."""
 
-_FEATURES: Final = {"motion": "motion fields", "clip": "features of pictures"}
+FEATURES: Final = {"motion": "motion fields", "clip": "features of pictures"}
 """Stage of the cache -> what it is called."""
 
 _OF_PREDICTION: Final = {"run": ("device", "seed", "threads"), "data": ("appearance",)}
@@ -50,13 +50,22 @@ def meaning_of(experiment: Experiment, stream: Stream) -> Meaning:
     return {section: {name: values[section][name] for name in _MEANING[section]} for section in sections}
 
 
-def features_of(experiment: Experiment, stream: Stream) -> dict[str, int]:
-    """Stage of the cache -> version of the features of it which the weights of a stream are trained on."""
+def features_of(
+    experiment: Experiment, stream: Stream, packed: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Stage of the cache -> version of the features of it which the weights of a stream are trained on.
+
+    Args:
+        experiment: the configuration.
+        stream: whose weights.
+        packed: stage -> version in the shards that are read in place of videos, as far as they tell it.
+    """
     if experiment.data.kind == "features":  # computed elsewhere, as data.appearance is
         return {}
     pictures = stream.sees_pictures and experiment.data.appearance is None
     stages = [stage for stage, seen in (("motion", stream.sees_motion), ("clip", pictures)) if seen]
-    return {stage: STAGES[stage].version for stage in stages}
+    versions = {stage: STAGES[stage].version for stage in stages} if packed is None else packed
+    return {stage: versions[stage] for stage in stages if stage in versions}
 
 
 def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> list[str]:
@@ -90,7 +99,7 @@ def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> li
         reason = _no_effect(section, name, sees_pictures, predicts)
         if reason:
             raise ConfigError(f"{section}.{name} has no effect on {config.parent}: {reason}")
-    return _other_versions(config.parent) + [
+    return _other_versions(config.parent, used) + [
         f"{section}.{name} is {after}, but the networks were trained with {before}: "
         "their answers may mean little"
         for (section, name), (before, after) in changed.items()
@@ -128,7 +137,7 @@ def _noted(folder: Path) -> Meaning:
     return noted
 
 
-def _other_versions(folder: Path) -> list[str]:
+def _other_versions(folder: Path, used: Experiment) -> list[str]:
     """Sentences on weights trained on features of another version than are computed now.
 
     Nothing on weights that do not say it: those of earlier versions of this program and of other projects.
@@ -137,12 +146,13 @@ def _other_versions(folder: Path) -> list[str]:
     for path, description in _descriptions(folder):
         features = description.get("features")
         for stage, version in features.items() if isinstance(features, dict) else ():
-            if stage in _FEATURES and version != STAGES[stage].version:
+            if stage in FEATURES and type(version) is int and version != STAGES[stage].version:
                 trained.setdefault((stage, version), []).append(path.name)
+    first = "pack again, and " if used.data.kind == "shards" else ""
     return [
-        f"{', '.join(names)} of {folder}: trained on {_FEATURES[stage]} of version {version}, and this "
+        f"{', '.join(names)} of {folder}: trained on {FEATURES[stage]} of version {version}, and this "
         f"program computes version {STAGES[stage].version}: answers may differ from those in training; "
-        f"moclip run {folder} trains again"
+        f"{first}moclip run {folder} trains again"
         for (stage, version), names in trained.items()
     ]
 

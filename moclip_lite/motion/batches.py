@@ -141,6 +141,7 @@ class MotionFeed:
             persistent_workers=True,
             multiprocessing_context="spawn",  # not fork: libav and torch have threads
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self._seed),  # not the one that dropout draws from
         )
 
     @property

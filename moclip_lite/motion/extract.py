@@ -68,7 +68,7 @@ def extract_motion(
 
     Raises:
         MoclipError: the disk is full, or has less space than needed; finished clips are kept.
-        OSError: a server of files at URLs refuses, or can't be reached; finished clips are kept.
+        OSError: a server of files at URLs refuses them all, or can't be reached; finished clips are kept.
         KeyboardInterrupt: finished clips are kept.
     """
     report, missing = pending("motion", clips, spec.key_settings(), cache)
@@ -124,7 +124,7 @@ def _extract_clip(job: _Job) -> str | None:
     """Write the motion of a clip into the cache; return the reason if it can't be read.
 
     Raises:
-        OSError: a server of files at URLs refuses, or can't be reached.
+        OSError: a server of files at URLs refuses them all, or can't be reached.
     """
     try:
         clip = _read(job.path, job.spec, job.clip.segment)

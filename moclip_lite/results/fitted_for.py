@@ -11,7 +11,7 @@ from ..storage.files import read_metadata, read_tensors
 from ..training.weights_file import CONTENT, content_digest
 from .fold_folder import STAGES, FoldFolder
 
-__all__ = ["FittedFor", "digests_of_weights", "noted_weights", "refuse_other_weights"]
+__all__ = ["FittedFor", "digest_of_weights", "digests_of_weights", "noted_weights", "refuse_other_weights"]
 
 FittedFor: TypeAlias = Mapping[str, str]
 """Stream -> digest of the numbers of its weights; empty in files of earlier versions."""
@@ -24,7 +24,7 @@ def digests_of_weights(folder: FoldFolder, streams: Iterable[str]) -> dict[str, 
         CheckpointError: weights are damaged.
     """
     paths = {str(stream): folder.weights(stream) for stream in streams if folder.has(stream)}
-    return {stream: _digest(path) for stream, path in paths.items()}
+    return {stream: digest_of_weights(path) for stream, path in paths.items()}
 
 
 def noted_weights(values: Mapping[str, object]) -> dict[str, str]:
@@ -62,5 +62,10 @@ def refuse_other_weights(path: Path, noted: FittedFor) -> None:
             )
 
 
-def _digest(path: Path) -> str:
+def digest_of_weights(path: Path) -> str:
+    """Digest of the numbers of a weights file, as the file says; files of older versions are read for it.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
     return read_metadata(path).get(CONTENT) or content_digest(read_tensors(path)[0])

@@ -132,6 +132,7 @@ class Metrics:
         fingerprint: digest of all that decides the run, as it was asked for.
         resolved_fingerprint: the same for the configuration in the run folder,
             which holds what the run has chosen.
+        files: what it consists of (:func:`moclip_lite.results.run_files.files_of_run`); empty in older runs.
     """
 
     streams: Mapping[Stream, StreamScores]
@@ -149,6 +150,7 @@ class Metrics:
     fingerprint: str | None = None
     resolved_fingerprint: str | None = None
     counted: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The content of metrics.json; a stream's scores stand under its name."""
@@ -198,6 +200,7 @@ _OF_A_RUN: Final = (
     "fingerprint",
     "resolved_fingerprint",
     "counted",
+    "files",
 )
 """Fields that a test of another part does not have."""
 

@@ -23,6 +23,7 @@ from .fold_folder import STAGES, FoldFolder, fold_name
 from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
+from .run_files import wrong_file
 
 __all__ = ["RunFolder"]
 
@@ -44,6 +45,7 @@ class RunFolder(FoldFolder):
         super().__init__(path)
         self.folds = tuple(folds)
         self.metrics = path / "metrics.json"
+        self.asked = path / "asked.json"
         self.report_page, self.report_text = path / "report.html", path / "report.md"
         self.failures, self.notes = path / "failures.csv", path / "notes.csv"
         self.figures, self.tensorboard = path / "figures", path / "tensorboard"
@@ -143,7 +145,8 @@ class RunFolder(FoldFolder):
     def read_finished(self, fingerprint: str) -> Metrics | None:
         """The metrics of a finished run with this fingerprint; None if there are none.
 
-        A run of which weights or predictions are missing or cut short is not finished.
+        A run is not finished of which weights or predictions are missing or cut short, or weights are of
+        another training, or thresholds and temperatures are missing or were fitted for other weights.
         """
         try:
             metrics = Metrics.read(self.metrics)
@@ -154,7 +157,7 @@ class RunFolder(FoldFolder):
         return None if self.lacks() else metrics
 
     def lacks(self) -> str:
-        """What is missing or cut short of the files of a finished run, as words; "" if nothing is."""
+        """What is missing, cut short or of another run among the files of a finished one; "" if nothing."""
         try:
             metrics = Metrics.read(self.metrics)
         except CheckpointError:
@@ -171,7 +174,7 @@ class RunFolder(FoldFolder):
             except CheckpointError:
                 name = path.relative_to(self.path)
                 return f"{name} is {'damaged' if path.exists() else 'missing'}"
-        return ""
+        return wrong_file(self.path, folds, metrics.files)
 
     def missing_answers(self) -> list[str]:
         """Sentences on weights that are not there, of streams that would answer."""

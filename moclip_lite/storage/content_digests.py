@@ -108,7 +108,7 @@ class ContentDigests:
         """Digest of each readable file; the others are left out, and reading them raises the reason.
 
         Raises:
-            ServerFailure: a server of files at URLs refuses, or can't be reached.
+            ServerFailure: a server of files at URLs refuses them all, or can't be reached.
         """
         return {path: known.digest for path, known in self.stamped(paths).items()}
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from mv_tools import SourceChanged
 from mv_tools.remote import RemoteFile
-from mv_tools.urls import ServerFailure
+from mv_tools.urls import ObjectRefused, ServerFailure
 
 from .digest import digest_bytes, digest_remote
 from .stamps import UrlStamp
@@ -60,15 +60,17 @@ def digest_at_url(url: str, known: Known | None) -> UrlDigest:
 def digests_at_urls(urls: Sequence[str], known: Mapping[str, Known]) -> Iterator[tuple[str, UrlDigest]]:
     """Digest of each file that is there; several are asked for at once.
 
-    A file that is absent or changes meanwhile is left out: reading it raises the reason.
+    A file that is absent, refused or changes meanwhile is left out: reading it raises the reason.
 
     Raises:
-        ServerFailure: a server refuses or can't be reached, which is no property of one file.
+        ServerFailure: a server can't be reached or refuses all of the files, which is no property of one.
     """
 
-    def attempt(url: str) -> UrlDigest | None:
+    def attempt(url: str) -> UrlDigest | ObjectRefused | None:
         try:
             return digest_at_url(url, known.get(url))
+        except ObjectRefused as error:
+            return error
         except ServerFailure:
             raise
         except (FileNotFoundError, IsADirectoryError, SourceChanged):
@@ -76,8 +78,13 @@ def digests_at_urls(urls: Sequence[str], known: Mapping[str, Known]) -> Iterator
 
     pool = ThreadPoolExecutor(_REQUESTS)
     try:
+        refused: list[ObjectRefused] = []
         for url, found in zip(urls, pool.map(attempt, urls), strict=True):
-            if found is not None:
+            if isinstance(found, ObjectRefused):
+                refused.append(found)
+            elif found is not None:
                 yield url, found
+        if refused and len(refused) == len(urls):
+            raise refused[0]
     finally:
         pool.shutdown(cancel_futures=True)

@@ -93,11 +93,29 @@ def test_a_server_that_is_lost_ends_the_work(
     make_clip("a.mp4")
     refuses: dict[str, int] = {}
     after_digests(monkeypatch, module, lambda: refuses.update({"a.mp4": 503}))
+    monkeypatch.setattr("mv_tools.server_errors._IN_A_ROW", 1)
     with (
         http_files(tmp_path, refuses=refuses) as url,
         pytest.raises(ServerFailure, match=r"can't be reached \(HTTP 503\)"),
     ):
         extract(Clip(Path(f"{url}/a.mp4"), "a.mp4", "x"), FeatureCache(tmp_path / "cache"))
+
+
+@STAGES
+def test_a_clip_that_is_refused_is_left_out_with_the_reason(
+    make_clip: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    extract: Callable[[Clip, FeatureCache], ExtractReport],
+) -> None:
+    """The server answers for others."""
+    make_clip("a.mp4")
+    refuses: dict[str, int] = {}
+    after_digests(monkeypatch, module, lambda: refuses.update({"a.mp4": 403}))
+    with http_files(tmp_path, refuses=refuses) as url:
+        report = extract(Clip(Path(f"{url}/a.mp4"), "a.mp4", "x"), FeatureCache(tmp_path / "cache"))
+    assert [(failure.name, failure.reason) for failure in report.failures] == [("a.mp4", "access is refused")]
 
 
 def test_an_absent_clip_at_a_url_is_left_out_with_its_reason(tmp_path: Path) -> None:

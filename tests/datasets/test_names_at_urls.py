@@ -14,7 +14,6 @@ from moclip_lite.datasets.table.load import checked_table, load_table
 from moclip_lite.datasets.table.videos import name_in_table
 from moclip_lite.errors import DataError
 from mv_tools.source import Source
-from mv_tools.urls import ServerFailure
 
 from support.http_files import http_files
 
@@ -72,9 +71,19 @@ def test_a_video_that_is_refused_is_not_called_absent(folder: Path) -> None:
     (folder / "t.csv").write_text("video,label\nplay ball/a b.mp4,x\n")
     with (
         http_files(folder, refuses={"a b.mp4": 503}) as url,
-        pytest.raises(ServerFailure, match=r"can't be reached \(HTTP 503\).*a%20b\.mp4"),
+        pytest.raises(DataError, match=r"can't be reached \(HTTP 503\).*a%20b\.mp4"),
     ):
-        load_table(Path(f"{url}/t.csv"), skip_missing=True)
+        load_table(Path(f"{url}/t.csv"))
+
+
+def test_videos_that_are_refused_are_skipped_with_the_absent_ones(folder: Path) -> None:
+    rows = ("play ball/a b.mp4,x", "play ball/a%20b.mp4,x", "absent.mp4,x")
+    (folder / "t.csv").write_text("\n".join(("video,label", *rows)))
+    with http_files(folder, refuses={"a b.mp4": 403}) as url:
+        table = load_table(Path(f"{url}/t.csv"), skip_missing=True)
+    assert [clip.name for clip in table.clips] == ["play ball/a%20b.mp4"]
+    refused = f"the server does not give it: access is refused, {url}/play%20ball/a%20b.mp4"
+    assert table.notes[0] == f"left out, 2 row(s) of t.csv whose video is absent or refused ({refused})"
 
 
 def test_a_web_folder_that_is_not_there_is_said_so(folder: Path) -> None:

@@ -45,8 +45,16 @@ def test_features_of_a_run_too(trained: TrainedRun) -> None:
     for words in (
         ("pack", trained.folder, "--features", "--out", trained.data / "made"),
         ("extract", "features", trained.folder, "--out", trained.data / "made" / "f.safetensors"),
+        ("export", trained.folder, "--out", trained.data / "made"),
     ):
         assert_refused(moclip(*words), f"{trained.data / 'made'} lies within", "--out")
+
+
+def test_the_cache_that_the_environment_names_too(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCLIP_CACHE", str(data / "made"))
+    refused = moclip("extract", "motion", FOLDER_YAML, "--set", f"data.root={data}")
+    assert_refused(refused, f"{data / 'made'} lies within {data}", "with MOCLIP_CACHE or --cache")
+    assert sorted(path.name for path in data.iterdir()) == ["run", "walk"]
 
 
 @pytest.mark.parametrize(

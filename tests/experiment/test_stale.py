@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from moclip_lite.results.metrics import Metrics
+from moclip_lite.storage.files import read_tensors, write_tensors
+from moclip_lite.training.weights_file import CONTENT, content_digest
 
 from support.cli import QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
@@ -86,6 +89,31 @@ def test_missing_and_cut_files_are_made_again(trained: TrainedRun, tmp_path: Pat
     cut.write_bytes(content[:3000])
     assert "(motion.safetensors is damaged)" in assert_ok(moclip(*words)).err
     assert cut.read_bytes() == content
+
+
+def test_files_of_another_run_are_made_again(trained: TrainedRun, tmp_path: Path) -> None:
+    """What a refusal of them says helps: `moclip run` trains again."""
+    folder = trained.copy(tmp_path / "run")
+    words, clip = trained.words(folder), min(trained.data.rglob("*.mp4"))
+    contents = {name: (folder / name).read_bytes() for name in ("motion.safetensors", "timeline.json")}
+
+    def made_again(reason: str) -> None:
+        assert f"({reason})" in assert_ok(moclip(*words)).err
+        assert {name: (folder / name).read_bytes() for name in contents} == contents
+        assert_ok(moclip("predict", clip, "--model", folder))
+        assert "is finished" in assert_ok(moclip(*words)).err
+
+    arrays, metadata = read_tensors(folder / "motion.safetensors")
+    other = {name: value + 1 for name, value in arrays.items()}
+    description = json.dumps({**json.loads(metadata["description"]), "fingerprint": "of another"})
+    noted = {**metadata, "description": description, CONTENT: content_digest(other)}
+    write_tensors(folder / "motion.safetensors", other, noted)
+    made_again("motion.safetensors is of another training")
+    (folder / "timeline.json").unlink()
+    made_again("timeline.json is missing")
+    written = json.loads((folder / "timeline.json").read_text())
+    (folder / "timeline.json").write_text(json.dumps({**written, "weights": {"motion": "of another"}}))
+    made_again("timeline.json is damaged or was fitted for other weights")
 
 
 def test_answers_of_other_streams_are_told(trained: TrainedRun, tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment, load_run_settings
-from moclip_lite.experiment.used_settings import check_used_settings
+from moclip_lite.experiment.used_settings import check_used_settings, features_of
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.storage.cache_keys import STAGES
+from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun, assert_ok, moclip
 
@@ -129,3 +133,27 @@ def test_weights_trained_on_features_of_another_version_are_told(
         text = " ".join(told.err.split())
         assert "motion.safetensors" in text
         assert f"trained on motion fields of version {before.version}, and this program computes" in text
+
+
+@pytest.mark.parametrize("version", [[1], {"a": 1}, "1", None, True, 1.5], ids=str)
+def test_versions_that_are_no_numbers_are_passed_over(tmp_path: Path, version: object) -> None:
+    """Weights of other projects may say anything."""
+    run = RunFolder(tmp_path)
+    run.config.write_text(load_experiment(None, []).to_yaml())
+    note = json.dumps({"features": {"motion": version, "clip": STAGES["clip"].version + 1}})
+    save_file({"x": np.zeros(1, np.float32)}, run.weights(Stream.MOTION), {"description": note})
+    (sentence,) = check_used_settings(run.config, load_run_settings(run.config), predicts=True)
+    assert "features of pictures of version" in sentence
+
+
+@pytest.mark.parametrize(
+    ("packed", "noted"),
+    [
+        (None, {"motion": STAGES["motion"].version, "clip": STAGES["clip"].version}),
+        ({"motion": 1}, {"motion": 1}),
+    ],
+)
+def test_weights_note_the_version_of_the_features_that_were_read(
+    packed: dict[str, int] | None, noted: dict[str, int]
+) -> None:
+    assert features_of(load_experiment(None, []), Stream.FUSION, packed) == noted

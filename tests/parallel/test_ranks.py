@@ -74,6 +74,24 @@ def test_loaders_read_the_same_batches(store: tuple[MotionStore, list[Clip]]) ->
             assert torch.equal(x, y)
 
 
+def test_loaders_change_no_weights(store: tuple[MotionStore, list[Clip]]) -> None:
+    """Dropout draws the same masks, whichever processes read the batches."""
+
+    def trained(loaders: int) -> torch.Tensor:
+        torch.manual_seed(0)
+        motion = feed(store, batch=2, loaders=loaders)
+        network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(2 * 2 * 2 * 6 * 8, 2))
+        optimizer = torch.optim.SGD(network.parameters(), 0.1)
+        for epoch in (0, 1):
+            for (fields,), labels in motion.train_batches(epoch):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(network(fields), labels).backward()
+                optimizer.step()
+        return torch.cat([value.detach().flatten() for value in network.parameters()])
+
+    torch.testing.assert_close(trained(0), trained(2), rtol=0, atol=0)
+
+
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
     """torchrun with gloo on a file of features; without dropout the weights agree."""
     file = tmp_path / "f.safetensors"

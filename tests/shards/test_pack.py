@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,18 +16,23 @@ import pytest
 
 from moclip_lite.appearance.encoder import LazyEncoder
 from moclip_lite.datasets import Clip, VideoDataset
+from moclip_lite.datasets.extraction import ExtractReport
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_shards import load_feature_shards
 from moclip_lite.experiment.feature_storage import load_features, save_features
+from moclip_lite.experiment.packed import PackedClips, PackedExtractor
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
+from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.shards.index import ShardIndex, block_digests
 from moclip_lite.shards.read import ShardReader
 from moclip_lite.shards.write import ShardPlan
+from moclip_lite.storage.cache_keys import STAGES
 from moclip_lite.storage.digest import digest_file
-from moclip_lite.storage.files import read_tensors
+from moclip_lite.storage.files import read_description, read_tensors
+from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
 from support.features import labelled_features
@@ -231,6 +237,9 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
     assert ShardIndex.read(tmp_path / "again" / "index.json") == ShardIndex.read(shards / "index.json")
     assert_ok(moclip(*trained.words(tmp_path / "run"), *elsewhere))
     assert_same_weights(trained.folder, tmp_path / "run")
+    noted = read_description(RunFolder(tmp_path / "run").weights(Stream.FUSION))
+    assert noted is not None
+    assert noted["features"] == ShardIndex.read(shards / "index.json").description["measured"]["features"]
     elsewhere_weights = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--pretrained", "/absent.pt")
     assert_refused(elsewhere_weights, "was packed with clip.pretrained=none")
     seeded = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", "run.seed=1")
@@ -261,6 +270,26 @@ def test_features_are_not_packed_as_clips(packed: Path, tmp_path: Path) -> None:
         moclip("pack", packed, "--out", tmp_path / "again"), "holds features", "is copied as it is"
     )
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("noted", [None, 1, "1", [1]], ids=str)
+def test_shards_tell_the_version_of_their_features(monkeypatch: pytest.MonkeyPatch, noted: object) -> None:
+    """Those of earlier versions of this program do not."""
+    facts: dict[str, Any] = {"measured": {"features": {"motion": noted}} if noted else {}}
+    packed = PackedClips.__new__(PackedClips)
+    packed.facts, packed.stages = facts, ("motion",)
+    packed.reader = cast("Any", SimpleNamespace(shown="shards"))
+    assert packed.versions == ({"motion": 1} if noted == 1 else {})
+    monkeypatch.setitem(STAGES, "motion", replace(STAGES["motion"], version=2))
+    words = "shards holds motion fields of version 1, and this program computes version 2"
+    assert packed.other_version("motion").startswith(words) == (noted == 1)
+    assert packed.other_version("motion").endswith("pack again") == (noted == 1)
+    warned: list[str] = []
+    extractor = PackedExtractor.__new__(PackedExtractor)
+    extractor._packed = packed
+    extractor._reporter = cast("Any", SimpleNamespace(say=lambda text: None, warn=warned.append))
+    extractor._said(ExtractReport("motion"))
+    assert warned == [packed.other_version("motion")] * (noted == 1)
 
 
 def test_what_is_measured_is_no_part_of_a_plan() -> None:

@@ -74,14 +74,15 @@ def _urls(*schemes: str) -> list[str]:
     return [f"{scheme}://bucket/{name}" for scheme in schemes for name in "ab"]
 
 
-def test_an_absent_file_is_left_out_and_a_server_that_refuses_ends_the_work(
+def test_files_that_are_absent_or_refused_are_left_out_and_a_server_that_gives_none_ends_the_work(
     alike: list[Path], tmp_path: Path
 ) -> None:
     memory = ContentDigests(tmp_path / "digests.sqlite")
     with http_files(alike[0].parent, refuses={"b.mp4": 503}) as url:
         there, refused, absent = (Path(f"{url}/{name}.mp4") for name in ("a", "b", "c"))
         assert list(memory.of([there, absent])) == [there]
+        assert list(memory.of([there, absent, refused])) == [there]
         with pytest.raises(ServerFailure, match=r"can't be reached \(HTTP 503\).*b\.mp4"):
-            memory.of([there, absent, refused])
+            memory.of([refused])
     with pytest.raises(ServerFailure, match=r"can't be reached.*http://127\.0\.0\.1:9/"):
         memory.of([Path("http://127.0.0.1:9/a.mp4")])

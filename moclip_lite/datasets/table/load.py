@@ -15,6 +15,7 @@ from ...storage.names import composed
 from ..clip import Clip, VideoDataset, shorten
 from ..segments import LATE_END
 from .rows import TableProblem, TableRow, TableRows, inspect_table, overlaps, require_rows
+from .videos import WITHHELD
 
 __all__ = ["Duration", "checked_table", "divide_by_table", "load_table"]
 
@@ -35,7 +36,7 @@ def load_table(
     Args:
         path: the table.
         videos: folder that the videos are relative to; the table's own folder by default.
-        skip_missing: leave out rows whose video is absent instead of refusing them.
+        skip_missing: leave out rows whose video is absent or refused instead of refusing them.
         duration: of a video; without it segments that end behind their video are found where they are read.
 
     Raises:
@@ -48,7 +49,9 @@ def load_table(
     rows = require_rows(path, table)
     notes = _notes(path, table, rows)
     if skip_missing and absent:
-        notes.insert(0, f"left out, {len(absent)} row(s) of {path.name} whose video is absent")
+        refused = [problem.reason for problem in absent if problem.reason.startswith(WITHHELD)]
+        which = f"absent or refused ({refused[0]})" if refused else "absent"
+        notes.insert(0, f"left out, {len(absent)} row(s) of {path.name} whose video is {which}")
     clips = _clips(path, table, rows)
     dataset = VideoDataset(
         videos or path.parent, clips, tuple(sorted({clip.label for clip in clips})), notes=tuple(notes)

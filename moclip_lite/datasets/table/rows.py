@@ -16,7 +16,7 @@ from ..clip import shorten
 from .columns import REQUIRED, splits_among, unread_columns
 from .records import Record, read_records
 from .values import Part, WrongValue, label_of, part_of, segment_of, text_of
-from .videos import VideoFolder, video_folder
+from .videos import ABSENT, WITHHELD, VideoFolder, video_folder
 
 __all__ = ["TableProblem", "TableRow", "TableRows", "inspect_table", "overlaps", "read_table", "require_rows"]
 
@@ -53,7 +53,7 @@ class TableProblem:
         row: its number.
         column: where it is; "" for the whole row.
         reason: what is wrong.
-        missing: whether the video is absent, which may be allowed.
+        missing: whether the video is absent or refused, which may be allowed.
     """
 
     row: int
@@ -213,6 +213,6 @@ class _RowReader:
         group = text_of(values, "group", required=False)
         video = self._folder.find(str(text_of(values, "video", required=True)))
         if isinstance(video, str):
-            raise WrongValue("video", video, missing=video.startswith("there is no such video"))
+            raise WrongValue("video", video, missing=video.startswith((ABSENT, WITHHELD)))
         splits = {name: part for name, part in parts.items() if part is not None}
         return TableRow(record.number, *video, label, segment, splits, group)

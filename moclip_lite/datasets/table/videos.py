@@ -9,12 +9,16 @@ from typing import Final
 
 from mv_tools import ArgumentError
 from mv_tools.remote import RemoteFile
-from mv_tools.urls import ServerFailure, name_below, spelled, url_below, url_of
+from mv_tools.urls import ObjectRefused, ServerFailure, name_below, spelled, url_below, url_of
 
 from ...storage.names import files_like, printable, valid_unicode
 from .values import WrongValue, shown, text_of
 
-__all__ = ["VideoFolder", "name_in_table", "video_folder", "wrong_name"]
+__all__ = ["ABSENT", "WITHHELD", "VideoFolder", "name_in_table", "video_folder", "wrong_name"]
+
+ABSENT: Final = "there is no such video"
+WITHHELD: Final = "the server does not give it"
+"""How the reasons begin why a video that a row names can't be had."""
 
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -50,7 +54,7 @@ class VideoFolder:
                 return f"{len(alike)} files look like {printable(str(path))}, and none is spelt so"
             path = alike[0] if alike else path
             if self._present and not path.is_file():
-                kind = "is a folder" if path.is_dir() else "there is no such video"
+                kind = "is a folder" if path.is_dir() else ABSENT
                 return f"{kind}, {printable(str(path))}"
         except (OSError, ValueError) as error:  # a name that no file can have
             return f"{shown(value)} is no name of a file ({getattr(error, 'strerror', None) or error})"
@@ -75,10 +79,12 @@ class _RemoteVideoFolder(VideoFolder):
             url = url_below(self._url, name.as_posix())
             if self._present:
                 RemoteFile(url)
+        except ObjectRefused as error:
+            return f"{WITHHELD}: {error.strerror}, {printable(url)}"
         except ServerFailure:
             raise
         except FileNotFoundError:
-            return f"there is no such video, {printable(url)}"
+            return f"{ABSENT}, {printable(url)}"
         except IsADirectoryError:
             return f"is a folder, {printable(url)}"
         except ArgumentError as error:
