@@ -1,4 +1,4 @@
-"""Native motion parsers of H.264 and HEVC, used by `backend="native"`."""
+"""Native motion parsers of H.264, HEVC and MPEG-4 Part 2, used by `backend="native"`."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -425,12 +425,9 @@ class Mpeg4Reader:
     @property
     def low_delay(self) -> bool | None:
         """Whether the stream has no B pictures; None where its headers do not tell, or change."""
-    def check(self) -> None:
-        """Check what the headers so far tell of the stream.
-
-        Raises:
-            MalformedError, UnsupportedError: its motion can't be read, or there are no headers yet.
-        """
+    @property
+    def refusal(self) -> str | None:
+        """Why motion of the stream can't be read, as far as headers tell; None where it can."""
     def push(self, packet: bytes, *, fills_a_place: bool = False) -> list[Mpeg4Picture]:
         """The pictures of the next packet.
 
@@ -451,14 +448,11 @@ class Mpeg4Picture:
         """Whether it can't be read, as far as its header and size tell."""
     @property
     def time(self) -> float | None:
-        """Its time in seconds from the start of the reading; None where its header can't be read."""
+        """Its time in seconds from the start of the reading; None without data or a readable header."""
     @property
-    def distances(self) -> tuple[float, float] | None:
+    def reference_seconds(self) -> tuple[float, float] | None:
         """Seconds since the I or P picture before, and until the one after (of B pictures, 0 of others); None
         where they are unknown or not positive."""
-    @property
-    def grid_shape(self) -> tuple[int, int] | None:
-        """(H4, W4) in 4x4 blocks of whole macroblocks; None where its header can't be read."""
     def motion(self) -> tuple[NDArray[np.int16], NDArray[np.int8]]:
         """(mv, ref_idx) of the 4x4 blocks of whole macroblocks: int16 [2, H4, W4, 2] in quarter samples,
         int8 [2, H4, W4].

@@ -64,7 +64,7 @@ class RemoteFile:
 
     @property
     def identity(self) -> str:
-        """What no other content at a URL shares, as far as the server tells; "" where it tells nothing such.
+        """A name of the content that is unique among URLs, from the ETag; "" where the server sends none such.
 
         S3's ETag is made of the content. That of another object store is made anew with each version of an
         object, so that it is one along with the URL.

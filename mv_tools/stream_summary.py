@@ -97,7 +97,7 @@ class StreamSummary:
         notes: sentences on what is left out, guessed or damaged.
         keyframes: their number.
         gop: their distances.
-        bits_per_picture: size of the packets that are shown in bits, by the pictures.
+        bits_per_picture: mean bits of a picture that is shown.
     """
 
     metadata: VideoMetadata

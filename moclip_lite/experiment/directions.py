@@ -1,7 +1,7 @@
 """Folds whose clips are not mirrored, because flips would make two classes one.
 
-Where names do not say it, it is seen on clips. Each fold looks at its own training and validation clips: all
-clips of a cross-validation are tested in one fold or another.
+If class names do not decide it, it is measured on clips. Each fold looks at its own training and validation
+clips: all clips of a cross-validation are tested in one fold or another.
 """
 
 from __future__ import annotations

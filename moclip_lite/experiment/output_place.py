@@ -22,7 +22,7 @@ def refuse_among_classes(data: DataSettings, folder: Path, option: str) -> None:
     Args:
         data: says where the data set lies.
         folder: to be written.
-        option: that names another folder.
+        option: the command-line option that sets the folder, for the message.
 
     Raises:
         ConfigError: it lies within the data set.

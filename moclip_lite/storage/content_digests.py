@@ -117,7 +117,7 @@ class ContentDigests:
         listed = list(dict.fromkeys(paths))
         remote = [path for path in listed if is_url(path)]
         digests = self._at_urls(remote) if remote else {}
-        return self._here([path for path in listed if path not in set(remote)]) | digests
+        return self._here([path for path in listed if not is_url(path)]) | digests
 
     def _here(self, paths: list[Path]) -> dict[Path, Stamped]:
         digests: dict[Path, Stamped] = {}

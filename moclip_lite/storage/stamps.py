@@ -58,7 +58,7 @@ class UrlStamp(NamedTuple):
     Attributes:
         size: in bytes.
         version: see :class:`mv_tools.remote.RemoteFile`.
-        content: digest of the content where the version is none that another content changes, else "".
+        content: digest of the content where the server sends no strong ETag, else "".
     """
 
     size: int

@@ -73,7 +73,7 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
 
 
 def _usable_classes(name: str) -> tuple[type[Backend], ...]:
-    """Look a backend up by name.
+    """Classes of a backend that can be used here.
 
     Raises:
         ArgumentError: there is no such backend.

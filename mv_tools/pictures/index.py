@@ -27,7 +27,7 @@ class PictureIndex:
     Attributes:
         packet: int64 [N], the packet (decoding order) of each picture, the first one for a frame coded as
             two fields; NO_PACKET where there is none.
-        entry: bool [N], whether decoding can start at the picture's packet.
+        entry: bool [N], whether decoding can start at the picture's packet, those of `no_entry` aside.
         seconds: float64 [N], presentation times of the container; None if it has none.
         duration: seconds from the first picture to the end of the last one, or None.
         decoded: whether pictures were decoded for the numbering, all or some.
@@ -37,7 +37,7 @@ class PictureIndex:
         needs_first_packet: whether the decoder has to see the first packet before it starts elsewhere,
             because only that packet names the encoder whose faults it works around.
         packed: whether packets hold several pictures, some of which are decoded with later ones.
-        barred: packets at which decoding can't start, although an I picture is decoded with them.
+        no_entry: packets at which decoding can't start, although `entry` is set.
         pict_types: a letter of each picture, "?" where unknown; "" where they were not all decoded.
         refused: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
@@ -51,7 +51,7 @@ class PictureIndex:
     damaged_packets: npt.NDArray[np.int64]
     needs_first_packet: bool = False
     packed: bool = False
-    barred: tuple[int, ...] = ()
+    no_entry: tuple[int, ...] = ()
     pict_types: str = ""
     refused: tuple[tuple[int, str], ...] = ()
 
@@ -124,7 +124,7 @@ class PictureIndex:
         # Entry pictures so far and their packets, without those that a later one precedes in decoding order.
         entries: list[int] = []
         packets: list[int] = []
-        usable = self.entry & ~np.isin(self.packet, self.barred)
+        usable = self.entry & ~np.isin(self.packet, self.no_entry)
         for i, (packet, entry) in enumerate(zip(self.packet.tolist(), usable.tolist(), strict=True)):
             if entry:
                 while packets and packets[-1] >= packet:
@@ -154,7 +154,7 @@ def picture_index(
     damaged_packets: Iterable[int] = (),
     needs_first_packet: bool = False,
     packed: bool = False,
-    barred: tuple[int, ...] = (),
+    no_entry: tuple[int, ...] = (),
     pict_types: str = "",
     refused: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
@@ -165,7 +165,7 @@ def picture_index(
         packet, entry: see :class:`PictureIndex`.
         corrupt: see :class:`PictureIndex`; None if nothing was decoded.
         damaged_packets: known from headers; packets that are corrupt or refused are added.
-        needs_first_packet, packed, barred, pict_types, refused: see :class:`PictureIndex`.
+        needs_first_packet, packed, no_entry, pict_types, refused: see :class:`PictureIndex`.
     """
     seconds, duration = picture_times(packet, packets)
     decoded = corrupt is not None
@@ -184,7 +184,7 @@ def picture_index(
         damaged_packets=numbers,
         needs_first_packet=needs_first_packet,
         packed=packed,
-        barred=barred,
+        no_entry=no_entry,
         pict_types=pict_types,
         refused=refused,
     )

@@ -11,12 +11,13 @@ import importlib
 import re
 from typing import TYPE_CHECKING, Final
 
-from .packet_rules import VOP_START_CODE
-
 if TYPE_CHECKING:
     from .._native import Mpeg4Picture
 
-__all__ = ["Mpeg4Packets"]
+__all__ = ["VOP_START_CODE", "Mpeg4Packets", "holds_pictures"]
+
+VOP_START_CODE: Final = b"\0\0\1\xb6"
+"""vop_start_code (ISO/IEC 14496-2, 6.2.5)."""
 
 _ENCODER: Final = re.compile(rb"\x00\x00\x01\xb2DivX\d+(?:Build|b)\d+(p?)")
 """User data that name the encoder, with a "p" where it packs pictures."""
@@ -35,33 +36,35 @@ class Mpeg4Packets:
 
     Attributes:
         reader: of the packets.
-        several: whether the last packet held several pictures.
-        doubtful: whether a packet so far may be taken otherwise.
+        doubtful: whether libavcodec may decode other pictures with a packet so far.
     """
 
     def __init__(self, headers: bytes) -> None:
         self.reader = importlib.import_module("mv_tools._native").Mpeg4Reader(headers)
-        self.several = self.doubtful = False
+        self.doubtful = False
         self._packed = _packs(headers, before=False)
         self._waiting: Mpeg4Picture | None = None
 
     def push(self, packet: bytes) -> Mpeg4Picture | None:
-        """The picture that is decoded with the next packet; None if there is none.
+        """Take the next packet.
 
-        A picture without data of its own is decoded with its packet where no other is.
+        Returns:
+            The picture that libavcodec decodes with it, or None. A picture without data counts only where no
+            other waits.
         """
         self._packed = _packs(packet, before=self._packed)
         waiting, self._waiting = self._waiting, None
         if waiting is not None and _starts_sequence(packet):
             waiting = None
-        found: list[Mpeg4Picture] = self.reader.push(packet, fills_a_place=waiting is not None)
-        self.several = len(found) > 1
-        own = found[:1] if waiting is None else []
-        later = [] if own and own[0].repeats else found[len(own) : len(own) + 1]
+        pictures: list[Mpeg4Picture] = self.reader.push(packet, fills_a_place=waiting is not None)
+        own = pictures[:1] if waiting is None else []
+        later = [] if own and own[0].repeats else pictures[len(own) : len(own) + 1]
         if later and later[0].pict_type in _WAIT and self._waits(packet, is_second=bool(own)):
             self._waiting = later[0]
-        lost = len(found) > len(own) + (self._waiting is not None or not later or later[0].repeats)
-        self.doubtful = self.doubtful or lost or any(picture.is_cut for picture in found)
+        # In the place of one that came before, a longer packet than encoders write may wait as well.
+        replaced = waiting is not None and later and later[0].repeats and len(packet) >= _MIN_WAITING
+        lost = len(pictures) > len(own) + (self._waiting is not None or not later or later[0].repeats)
+        self.doubtful = self.doubtful or lost or bool(replaced) or any(picture.is_cut for picture in pictures)
         return waiting or next(iter(own), None)
 
     def _waits(self, packet: bytes, *, is_second: bool) -> bool:
@@ -84,3 +87,8 @@ def _packs(data: bytes, *, before: bool) -> bool:
     for found in _ENCODER.finditer(data):
         before = bool(found[1])
     return before
+
+
+def holds_pictures(packet: bytes) -> bool:
+    """Whether a packet holds more than one picture."""
+    return packet.find(VOP_START_CODE, packet.find(VOP_START_CODE) + 1) >= 0

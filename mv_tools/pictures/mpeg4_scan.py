@@ -10,17 +10,20 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .mpeg4 import Mpeg4Packets
-from .packet_rules import VOP_START_CODE
+from .mpeg4 import VOP_START_CODE, Mpeg4Packets, holds_pictures
 
 __all__ = ["Mpeg4Headers", "Mpeg4Scan"]
 
 _LAYER: Final = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
 """video_object_layer_start_code."""
 
-_MAX_EARLY: Final = 600  # packets in which headers are looked for
+_ENCODER: Final = re.compile(rb"\x00\x00\x01\xb2((?:DivX|XviD|Lavc|FFmpeg|ffmpeg)[\x20-\x7e]*)")
+"""User data that name the encoder, whose faults decoders work around."""
 
-_ROUNDED: Final = 0.1  # of a frame interval: times are rounded to ticks
+_MAX_EARLY: Final = 600  # packets in which headers are looked for
+_CERTAIN: Final = 50  # of which libavformat surely looks at so many
+
+_TOLERANCE: Final = 0.1  # of a frame interval: times are rounded to ticks
 
 
 @dataclass(frozen=True)
@@ -31,30 +34,34 @@ class Mpeg4Headers:
         headers: that the first pictures are read with: the container's, else the first of the stream.
         order: (packet, whether an I picture) of each picture in the order of output; None where decoding
             alone tells.
-        packed: packets that hold several pictures, which are decoded with later ones.
-        barred: packets of I pictures at which decoding can't start: the headers in force there came with an
-            earlier packet.
+        no_entry: packets at which decoding can't start: they hold several pictures, some of which are decoded
+            with later ones, or an I picture whose headers came with an earlier packet.
+        refusal: why motion can't be read; None where it can, as far as headers tell.
         distances: float64 [packets, 2], frame intervals from the picture that is decoded with a packet to
             its references before and after; 1 where there is none.
     """
 
     headers: bytes
     order: tuple[list[int], list[bool]] | None
-    packed: tuple[int, ...]
-    barred: tuple[int, ...]
+    no_entry: tuple[int, ...]
+    refusal: str | None
     distances: npt.NDArray[np.float64] = field(compare=False)
 
 
 class _Decoded(NamedTuple):
-    """The picture that is decoded with a packet; "" for none.
+    """The picture that is decoded with a packet.
 
-    Times are seconds from the start, `apart` the times since the reference before and until that after.
+    Attributes:
+        kind: its type; "" for none.
+        layers: number of different layers so far.
+        time: in seconds.
+        reference_seconds: since the reference before, and until that after.
     """
 
     kind: str = ""
-    layer: int = 0
+    layers: int = 0
     time: float | None = None
-    apart: tuple[float, float] | None = None
+    reference_seconds: tuple[float, float] | None = None
 
 
 class Mpeg4Scan:
@@ -65,18 +72,15 @@ class Mpeg4Scan:
     """
 
     def __init__(self, headers: bytes) -> None:
-        self._decoded: list[_Decoded] = []
-        self._packed: list[int] = []
-        self._barred: list[int] = []
-        self._early: list[bytes] | None = []  # packets before the first headers of a recording
-        self._start(headers)
-
-    def _start(self, headers: bytes) -> None:
         self._headers, self._packets = headers, Mpeg4Packets(headers)
-        if _LAYER.search(headers):
-            early, self._early = self._early or [], None
-            for packet in early:
-                self._take(packet)
+        self._has_layer = _LAYER.search(headers) is not None
+        # Packets before the first headers of a recording.
+        self._early: list[bytes] | None = None if self._has_layer else []
+        self._decoded: list[_Decoded] = []
+        self._no_entry: list[int] = []
+        self._encoders = set(_ENCODER.findall(headers))
+        self._refusal: str | None = None
+        self._doubtful = False
 
     def push(self, packet: bytes) -> None:
         """Take the next packet."""
@@ -85,50 +89,66 @@ class Mpeg4Scan:
             return
         self._early.append(packet)
         if _LAYER.search(packet) or len(self._early) == _MAX_EARLY:
-            self._end_early(packet)
+            self._end_early()
 
-    def _end_early(self, packet: bytes) -> None:
-        """Read the packets so far with the headers of this one, as libavformat finds them."""
-        early, layer = self._early or [], _LAYER.search(packet)
-        if len(early) > 1 and layer is not None:
-            end = packet.find(VOP_START_CODE, layer.start())
-            self._start(packet[layer.start() : end if end >= 0 else len(packet)])
-        if self._early is not None:  # the first packet brings its own headers, or there are none
-            self._early = None
-            for each in early:
-                self._take(each)
+    def _end_early(self) -> None:
+        """Read the first packets with the headers that the last of them brings, as libavformat does."""
+        early, self._early = self._early or [], None
+        layer = _LAYER.search(early[-1]) if len(early) > 1 else None  # the first one brings its own
+        if layer is not None:
+            end = early[-1].find(VOP_START_CODE, layer.start())
+            self._headers = early[-1][layer.start() : end if end >= 0 else None]
+            self._packets, self._has_layer = Mpeg4Packets(self._headers), True
+            self._doubtful = len(early) > _CERTAIN
+        for packet in early:
+            self._take(packet)
 
     def _take(self, packet: bytes) -> None:
         picture, reader = self._packets.push(packet), self._packets.reader
-        if self._packets.several:
-            self._packed.append(len(self._decoded))
-        if picture is None or picture.repeats:
-            # After a repeated picture libavcodec may leave others out.
-            self._packets.doubtful = self._packets.doubtful or picture is not None
-            self._decoded.append(_Decoded())
-            return
-        kind, apart = picture.pict_type, picture.distances
-        if kind == "B" and apart is None:  # libavcodec leaves it out
-            self._packets.doubtful = True
-        depends = reader.layers > 1 or not _LAYER.search(self._headers)
-        if kind == "I" and depends and not _LAYER.search(packet):
-            self._barred.append(len(self._decoded))
-        self._decoded.append(_Decoded(kind, reader.layers, picture.time, apart))
+        if not self._decoded:
+            self._refusal = reader.refusal
+        kind = "" if picture is None or picture.repeats else picture.pict_type
+        seconds = None if picture is None else picture.reference_seconds
+        # libavcodec leaves out B pictures whose time is not between those of the others, and may leave out
+        # others after a repeated picture.
+        repeated = picture is not None and picture.repeats
+        self._doubtful = self._doubtful or repeated or (kind == "B" and seconds is None)
+        self._encoders.update(_ENCODER.findall(packet))
+        if holds_pictures(packet) or (kind == "I" and self._depends(packet)):
+            self._no_entry.append(len(self._decoded))
+        time = None if picture is None else picture.time
+        self._decoded.append(_Decoded(kind, reader.layers, time, seconds))
+
+    def _depends(self, packet: bytes) -> bool:
+        """Whether an I picture is decoded otherwise without the packets before."""
+        needs_headers = self._packets.reader.layers > 1 or not self._has_layer
+        return len(self._encoders) > 1 or (needs_headers and not _LAYER.search(packet))
 
     def finish(self) -> Mpeg4Headers:
         """What the packets tell."""
         if self._early:
-            self._end_early(b"")
+            self._end_early()
+        kinds = [picture.kind for picture in self._decoded]
+        if "B" in kinds and self._packets.reader.low_delay:
+            # libavcodec outputs I pictures before B pictures that precede them and refer to others.
+            self._no_entry += [number for number, kind in enumerate(kinds) if kind == "I" and number > 0]
         distances = np.ones((len(self._decoded), 2))
         for first, part in _parts(self._decoded):
             distances[first : first + len(part)] = _part_distances(part)
-        return Mpeg4Headers(self._headers, self._order(), tuple(self._packed), tuple(self._barred), distances)
+        return Mpeg4Headers(self._headers, self._order(), tuple(self._no_entry), self._refusal, distances)
 
     def _order(self) -> tuple[list[int], list[bool]] | None:
         """None unless the stream begins and ends with a picture and, where it has B pictures, says so and has
         none before the second I or P picture."""
         kinds = [decoded.kind for decoded in self._decoded]
-        if self._packets.doubtful or not kinds or kinds[0] != "I" or not kinds[-1] or "S" in kinds:
+        if (
+            self._doubtful
+            or self._packets.doubtful
+            or not kinds
+            or kinds[0] != "I"
+            or not kinds[-1]
+            or "S" in kinds
+        ):
             return None
         if "B" in kinds and self._packets.reader.low_delay is not False:
             return None
@@ -152,7 +172,7 @@ def _parts(decoded: Sequence[_Decoded]) -> Iterator[tuple[int, Sequence[_Decoded
     for number, each in enumerate(decoded):
         if each.kind in ("", "B") or each.time is None:
             continue
-        if last is not None and (each.layer != decoded[first].layer or each.time < last):
+        if last is not None and (each.layers != decoded[first].layers or each.time < last):
             yield first, decoded[first:number]
             first = number
         last = each.time
@@ -168,18 +188,20 @@ def _part_distances(part: Sequence[_Decoded]) -> npt.NDArray[np.float64]:
     groups = list(_groups(part))
     most = max((len(between) for _, between in groups), default=0) + 1
     times = sorted({each.time for each in part if each.time is not None})
-    usual = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    usual = float(np.quantile(np.diff(times), 0.25, method="lower")) if len(times) > 1 else 1.0
     distances = np.ones((len(part), 2))
     for anchor, between in groups:
         count = len(between) + 1
         for rank, number in enumerate(between, start=1):
-            if (apart := part[number].apart) is not None:
+            if (apart := part[number].reference_seconds) is not None:
                 intervals = _intervals(sum(apart) / usual, count, most)
                 share = rank / count if intervals == count else apart[0] / sum(apart)
-                before = float(np.clip(_rounded(intervals * share), 0.5, intervals - 0.5))
+                before = float(np.clip(_snapped(intervals * share), 0.5, intervals - 0.5))
                 distances[number] = before, intervals - before
-        if anchor is not None and part[anchor].kind == "P" and (apart := part[anchor].apart) is not None:
-            distances[anchor, 0] = _intervals(apart[0] / usual, count, most)
+        if anchor is not None and part[anchor].kind == "P":
+            seconds = part[anchor].reference_seconds
+            # Where the clock runs back, a picture that set it is lost.
+            distances[anchor, 0] = most if seconds is None else _intervals(seconds[0] / usual, count, most)
     return distances
 
 
@@ -191,14 +213,22 @@ def _groups(part: Sequence[_Decoded]) -> Iterator[tuple[int | None, list[int]]]:
     """Each I or P picture, with the B pictures between it and the one before in the order of their times."""
     anchor: int | None = None
     between: list[int] = []
-    for number, each in enumerate(part):
-        if each.kind == "B":
-            between.append(number)
-        elif each.kind:
-            yield anchor, sorted(between, key=lambda number: part[number].time or 0.0)
+    for number, picture in enumerate(part):
+        if picture.kind == "B":
+            if (
+                picture.reference_seconds is not None or picture.time is None
+            ):  # libavcodec leaves out the others
+                between.append(number)
+        elif picture.kind:
+            yield anchor, _by_time(part, between)
             anchor, between = number, []
-    yield anchor, sorted(between, key=lambda number: part[number].time or 0.0)
+    yield anchor, _by_time(part, between)
 
 
-def _rounded(count: float) -> float:
-    return float(round(count)) if abs(count - round(count)) < _ROUNDED else count
+def _by_time(part: Sequence[_Decoded], numbers: list[int]) -> list[int]:
+    times = {number: time for number in numbers if (time := part[number].time) is not None}
+    return sorted(numbers, key=times.__getitem__) if len(times) == len(numbers) else numbers
+
+
+def _snapped(count: float) -> float:
+    return float(round(count)) if abs(count - round(count)) < _TOLERANCE else count

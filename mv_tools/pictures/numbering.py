@@ -2,14 +2,14 @@
 
 A packet is not always a picture: fields may have separate packets, packets may hold two pictures or none,
 and leading pictures of a recording that begins inside a group of pictures are not output. The numbering is
-derived from slice headers (`header_numbering`) or the rule of a codec (`packet_rules`) where they
+derived from slice headers (`header_numbering`) or VOP headers (`mpeg4_scan`) where they
 determine it; otherwise the stream is decoded.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, TypedDict
+from typing import Final
 
 import numpy as np
 
@@ -38,21 +38,13 @@ def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
 
 
 def _number_from_packets(scan: StreamScan) -> PictureIndex | None:
-    """Number the pictures where a codec's rule finds exactly one in each packet, or their order is known."""
-    packets = scan.packets
-    if packets.corrupt.any():
+    """Number the pictures of MPEG-4 Part 2 where their order is known."""
+    packets, mpeg4 = scan.packets, scan.mpeg4
+    if mpeg4 is None or mpeg4.order is None or packets.corrupt.any() or not packets.displayed.all():
         return None
-    if scan.mpeg4 is not None and scan.mpeg4.order is not None and packets.displayed.all():
-        numbers, keyframe = (np.array(values) for values in scan.mpeg4.order)
-        return picture_index(packets, numbers, keyframe, needs_first_packet=True, **_packing(scan))
-    if scan.entries is None or not scan.entries[0]:
-        return None
-    packet = np.flatnonzero(packets.displayed).astype(np.int64)
-    if not len(packet):
-        return None
-    entry = np.array(scan.entries, bool)[packet]
+    numbers, keyframe = (np.array(values) for values in mpeg4.order)
     return picture_index(
-        packets, packet, entry, needs_first_packet=_needs_first_packet(scan), **_packing(scan)
+        packets, numbers, keyframe, needs_first_packet=True, packed=scan.packed, no_entry=mpeg4.no_entry
     )
 
 
@@ -84,23 +76,11 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         corrupt=np.array(output.corrupt, bool),
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=_needs_first_packet(scan),
-        **_packing(scan),
+        packed=scan.packed,
+        no_entry=() if scan.mpeg4 is None else scan.mpeg4.no_entry,
         pict_types="".join(output.pict_types),
         refused=tuple(output.refused),
     )
-
-
-class _Packing(TypedDict):
-    packed: bool
-    barred: tuple[int, ...]
-
-
-def _packing(scan: StreamScan) -> _Packing:
-    """How packets hold pictures, and where decoding can't start for that."""
-    if scan.mpeg4 is None:
-        return {"packed": bool(scan.packed), "barred": scan.packed}
-    several = scan.mpeg4.packed
-    return {"packed": bool(several), "barred": (*several, *scan.mpeg4.barred)}
 
 
 def _needs_first_packet(scan: StreamScan) -> bool:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..display import Display
 from ..source import Source, open_video
 from .demux import DemuxedPackets
+from .mpeg4 import holds_pictures
 from .mpeg4_scan import Mpeg4Headers, Mpeg4Scan
 from .native_headers import (
     NATIVE_CODECS,
@@ -23,7 +24,6 @@ from .native_headers import (
     annex_b_framing,
     native_available,
 )
-from .packet_rules import PacketRule, holds_pictures, packet_rule
 from .packets import PacketIndex
 from .tables import TabledPackets, UnfitTables
 
@@ -47,10 +47,8 @@ class StreamScan:
         stamp: of the file that was read (see :attr:`mv_tools.source.Source.stamp`).
         display: how pictures are shown.
         cached: the packets themselves, for a small file of a codec that the native module parses.
-        entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
-            decoding can start at it.
         mpeg4: what the headers of MPEG-4 Part 2 tell; None for other codecs, and without the native module.
-        packed: packets of MPEG-4 Part 2 that hold several pictures, without the native module.
+        packed: whether packets of MPEG-4 Part 2 hold several pictures, which are decoded with later ones.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
         unfit: why packets were read through libavformat; None where they came
@@ -63,9 +61,8 @@ class StreamScan:
     stamp: tuple[int, ...]
     display: Display
     cached: list[bytes] | None = None
-    entries: list[bool] | None = None
     mpeg4: Mpeg4Headers | None = None
-    packed: tuple[int, ...] = ()
+    packed: bool = False
     unsupported: str | None = None
     malformed: str | None = None
     unfit: str | None = None
@@ -96,24 +93,18 @@ class _PacketVisitor:
 
     def __init__(self) -> None:
         self._codec = ""
-        self._rule: PacketRule | None = None
-        self.packed: list[int] = []
-        self.mpeg4: Mpeg4Scan | None = None
-        self._number = 0
         self.display = Display()
-        self.extradata: bytes | None = None
         self.headers: HeaderReader | None = None
-        self.entries: list[bool] | None = None
-        self.cache: PacketCache | None = None  # of a codec that the native module parses without this scan
+        self.mpeg4: Mpeg4Scan | None = None
+        self.packed = False
+        self.cache: PacketCache | None = None  # of a codec that the native module parses without `headers`
 
     def start(self, codec: str, extradata: bytes | None, display: Display) -> None:
-        self._codec, self.display, self.extradata = codec, display, extradata
+        self._codec, self.display = codec, display
         if codec in NATIVE_CODECS and native_available():
             self.headers = HeaderReader(codec, extradata)
         elif codec == "mpeg4" and native_available():
             self.cache, self.mpeg4 = PacketCache(), Mpeg4Scan(extradata or b"")
-        elif (rule := packet_rule(codec)) is not None:
-            self._rule, self.entries = rule, []
 
     def visit(self, packets: Sequence[bytes]) -> None:
         if self.headers is not None:
@@ -121,23 +112,10 @@ class _PacketVisitor:
             return
         if self.cache is not None:
             self.cache.push(packets)
-        for packet in packets:
+        for packet in packets if self._codec == "mpeg4" else ():
+            self.packed = self.packed or holds_pictures(packet)
             if self.mpeg4 is not None:
                 self.mpeg4.push(packet)
-            elif self._rule is not None:
-                self._apply(self._rule, packet)
-
-    def _apply(self, rule: PacketRule, packet: bytes) -> None:
-        """Note what a codec's rule says of a packet."""
-        if holds_pictures(self._codec, packet):
-            self.packed.append(self._number)
-        self._number += 1
-        if self.entries is not None:
-            entry = rule(packet)
-            if entry is None:
-                self.entries = None
-            else:
-                self.entries.append(entry)
 
     def headers_at(self, source: ByteSource, packets: PacketIndex) -> None:
         if self.headers is not None:
@@ -208,13 +186,12 @@ def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
     return StreamScan(
         packets=packets,
         headers=None,
-        framing=annex_b_framing(packets.stream.codec, visitor.extradata),
+        framing=annex_b_framing(packets.stream.codec),
         stamp=stamp,
         display=display,
         cached=None if visitor.cache is None else visitor.cache.packets,
-        entries=visitor.entries,
         mpeg4=None if visitor.mpeg4 is None else visitor.mpeg4.finish(),
-        packed=tuple(visitor.packed),
+        packed=visitor.packed,
         unfit=unfit,
     )
 

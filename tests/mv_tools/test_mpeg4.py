@@ -477,7 +477,7 @@ def test_without_the_native_module_p_pictures_are_read(tmp_path: Path) -> None:
 
 def test_an_index_is_not_saved(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.avi", panning(8), "mpeg4")
-    with pytest.raises(UnsupportedStream, match=r"x\.avi: an index is saved of H\.264 and HEVC only"):
+    with pytest.raises(UnsupportedStream, match=r"x\.avi: only an H\.264 or HEVC stream has an index"):
         MotionDecoder(path).save_index(tmp_path / "x.idx")
 
 
@@ -584,3 +584,69 @@ def test_choosing_pictures_of_packed_streams_reads_packets_once(
     monkeypatch.setattr(PacketReader, "read", counted)
     assert len(decoder.get_frames_at([1, 20, 35])) == 3
     assert len(read) == len(set(read))
+
+
+@pytest.mark.parametrize("bf", ["1", "2"])
+@pytest.mark.parametrize("behind", [b"\0\0", b"\x7f\x7f", b"\0\0\1\xb1"])
+def test_longer_places_of_packed_pictures(tmp_path: Path, bf: str, behind: bytes) -> None:
+    plain = encode(tmp_path / "plain.avi", panning(28), "mpeg4", **{**WITH_B, "bf": bf})
+    headers, packets = coded(plain)
+    reader = Mpeg4Reader(headers)
+    kinds = [picture.pict_type for packet in packets for picture in reader.push(packet)]
+    longer = [p + behind if p == without_data(25) else p for p in packed(packets, kinds)]
+    numbered_as_decoded(muxed(plain, tmp_path / "longer.avi", longer))
+
+
+def test_distances_around_a_lost_picture(tmp_path: Path) -> None:
+    plain = encode(tmp_path / "plain.avi", panning(48, 96, 64, (3, 2)), "mpeg4", **{**WITH_B, "g": "99"})
+    headers, packets = coded(plain)
+    reader = Mpeg4Reader(headers)
+    kinds = [picture.pict_type for packet in packets for picture in reader.push(packet)]
+    anchors = [number for number, kind in enumerate(kinds) if kind == "P"]
+    lost = anchors[len(anchors) // 2]
+    path = muxed(plain, tmp_path / "lost.avi", packets[:lost] + packets[lost + 1 :])
+    frames = list(MotionDecoder(path, on_damage="skip"))
+    distances = {frame.assumed_distance for frame in frames[:-2] if frame.pict_type != "I"}
+    assert distances == {(1, 2), (2, 1), (3, 1)}
+    unreadable = bytearray(packets[lost + 2])
+    unreadable[4:] = b"\xff" * (len(unreadable) - 4)  # the second B picture behind it
+    unreadable[4] = packets[lost + 2][4] | 0x3F
+    path = muxed(
+        plain, tmp_path / "header.avi", [*packets[: lost + 2], bytes(unreadable), *packets[lost + 3 :]]
+    )
+    for frame in list(MotionDecoder(path, on_damage="skip"))[:-3]:
+        if frame.pict_type == "B":
+            assert frame.assumed_distance in {(1, 2), (2, 1)}
+            assert step(frame) == (3, 2)
+
+
+def test_low_delay_with_b_pictures(tmp_path: Path) -> None:
+    """An entry that is output before B pictures that refer to those before it."""
+    plain = encode(tmp_path / "plain.avi", panning(30, 96, 64, (3, 2)), "mpeg4", **WITH_B)
+    headers, packets = coded(plain)
+    assert Mpeg4Reader(headers).low_delay is False
+    layer = headers[headers.index(b"\0\0\1\x20") :]
+    bits = int.from_bytes(layer[4:], "big")
+    size = 8 * len(layer[4:])
+    text = f"{bits:0{size}b}"
+    at = 1 + 8 + 1 + (7 if text[9] == "1" else 0)
+    at += 4 + (16 if text[at : at + 4] == "1111" else 0) + 1 + 2
+    flipped = text[:at] + "1" + text[at + 1 :]
+    changed = layer[:4] + int(flipped, 2).to_bytes(size // 8, "big")
+    assert Mpeg4Reader(changed).low_delay is True
+    path = tmp_path / "x.m4v"
+    path.write_bytes(b"".join([changed, *packets]))
+    frames = list(MotionDecoder(path, on_damage="skip"))
+    for frame in frames[::3]:
+        alone = MotionDecoder(path)[frame.index]
+        assert (alone.mv == frame.mv).all()
+
+
+def test_another_encoder_in_the_middle(tmp_path: Path) -> None:
+    """Decoders go on working around the faults of an encoder that was named once."""
+    packets = coded(encode(tmp_path / "plain.avi", panning(60), "mpeg4", **{**WITH_B, "qscale": "8"}))[1]
+    named = [b"\0\0\1\xb2XviD0046" + p if n == 24 else p for n, p in enumerate(packets)]
+    path = muxed(tmp_path / "plain.avi", tmp_path / "named.avi", named)
+    every = read_rgb_at(path, range(60)).frames
+    for index in range(0, 60, 7):
+        assert (read_rgb_at(path, [index]).frames[0] == every[index]).all()

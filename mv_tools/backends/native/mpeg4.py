@@ -17,6 +17,7 @@ from ...display import SQUARE
 from ...errors import MalformedStream, UnsupportedStream
 from ...motion import MotionFrame
 from ...pictures.mpeg4 import Mpeg4Packets
+from ...pictures.mpeg4_scan import Mpeg4Headers
 from ...pictures.native_headers import native_problem
 from ...pictures.packets import NO_PACKET
 from ...pictures.reader import Stretch, stretches
@@ -45,25 +46,20 @@ class Mpeg4Backend(Backend):
         return codec == "mpeg4"
 
     def open(self) -> None:
-        name, codec = self.source.name, self.index.stream.codec
-        if not self.reads(codec):
-            raise OtherBackend(f"{name}: this is {codec!r}", expected=True)
         super().open()
-        reader = _native().Mpeg4Reader(self._headers)
-        with PacketReader(self.source, self.scan) as packets:
-            reader.push(packets.read([0])[0])
-        try:
-            reader.check()
-        except _native().NativeError as error:
-            raise OtherBackend(f"{name}: {error}", expected=False) from error
+        if self._read.refusal is not None:
+            raise OtherBackend(f"{self.source.name}: {self._read.refusal}", expected=False)
 
     def save_index(self, path: Path) -> None:
-        raise UnsupportedStream(f"{self.source.name}: an index is saved of H.264 and HEVC only")
+        from .saved_index import save_scan  # which says that it saves none of this codec
+
+        save_scan(self.scan, self.pictures, self.source, path)
 
     @property
-    def _headers(self) -> bytes:
+    def _read(self) -> Mpeg4Headers:
+        """What the headers tell."""
         assert self.scan.mpeg4 is not None
-        return self.scan.mpeg4.headers
+        return self.scan.mpeg4
 
     def frames(self) -> Iterator[MotionFrame]:
         yield from self.frames_at(range(len(self)))
@@ -86,7 +82,7 @@ class Mpeg4Backend(Backend):
         its packet."""
         pictures, upcoming, wanted = self.pictures, deque(stretch.positions), set(stretch.positions)
         last = int(pictures.packet[stretch.positions].max())
-        packets = Mpeg4Packets(self._headers)
+        packets = Mpeg4Packets(self._read.headers)
         waiting: dict[int, tuple[int, Mpeg4Picture | None]] = {
             index: (0, None) for index in wanted if pictures.packet[index] == NO_PACKET
         }
@@ -98,8 +94,7 @@ class Mpeg4Backend(Backend):
                 held = (number, picture) if index < 0 else None
             if index in wanted:
                 # A last packet without a picture lends its number to the one that the decoder held back.
-                lent = held is not None and picture is not None and picture.repeats
-                waiting[index] = held if lent and held is not None else (number, picture)
+                waiting[index] = held if held and picture and picture.repeats else (number, picture)
             while upcoming and upcoming[0] in waiting:
                 yield upcoming[0], *waiting.pop(upcoming.popleft())
         for index in upcoming:
@@ -123,8 +118,7 @@ class Mpeg4Backend(Backend):
         except _native().NativeError as error:
             self.report(index, f"{where}: {error}", MalformedStream)
             return None
-        assert self.scan.mpeg4 is not None
-        past, future = self.scan.mpeg4.distances[number]
+        past, future = self._read.distances[number]
         return MotionFrame(
             index=index,
             decode_index=int(self.decode_rank[index]),

@@ -69,7 +69,7 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
     """Write a scan as .safetensors; the file appears when it is complete.
 
     Raises:
-        UnsupportedStream: not a stream that the native module parses.
+        UnsupportedStream: not an H.264 or HEVC stream.
         SourceChanged: the file is not the one that was scanned any more.
     """
     if scan.stamp != source.stamp:

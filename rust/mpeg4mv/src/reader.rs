@@ -61,10 +61,7 @@ enum Source {
         after: Option<Arc<Anchor>>,
     },
     /// vop_coded 0: the picture before is shown again.
-    Repeated {
-        layer: Arc<Layer>,
-        time: i64,
-    },
+    Repeated(Arc<Layer>),
     Unreadable(Error),
 }
 
@@ -136,19 +133,14 @@ impl Reader {
             .and_then(|layer| Ok((Plane::read(data, &layer)?, layer)));
         match read {
             Ok((plane, layer)) if !plane.coded => {
-                let goes_on = plane.kind != Kind::B && !fills_a_place;
-                if goes_on {
+                if plane.kind != Kind::B && !fills_a_place {
                     self.advance(plane.seconds);
-                }
-                let base = self.base[usize::from(plane.kind == Kind::B)];
-                let time = base * i64::from(layer.resolution) + plane.increment;
-                if goes_on {
-                    self.ends[0] = time;
+                    self.ends[0] = self.base[0] * i64::from(layer.resolution) + plane.increment;
                     self.is_repeated = true;
                 }
                 Picture {
                     kind: Kind::P,
-                    source: Source::Repeated { layer, time },
+                    source: Source::Repeated(layer),
                 }
             }
             Ok((plane, layer)) => self.picture(Coded {
@@ -264,7 +256,7 @@ impl Picture {
 
     /// Whether it has no data of its own (vop_coded 0) and shows the picture before again.
     pub fn repeats(&self) -> bool {
-        matches!(self.source, Source::Repeated { .. })
+        matches!(self.source, Source::Repeated(_))
     }
 
     /// Whether it can't be read: its header is damaged, or an I or P picture has less than a bit for each macroblock.
@@ -276,27 +268,27 @@ impl Picture {
                 8 * data.len() < plane.size + columns * rows
             }
             Source::Unreadable(_) => true,
-            Source::Between { .. } | Source::Repeated { .. } => false,
+            Source::Between { .. } | Source::Repeated(_) => false,
         }
     }
 
-    /// Seconds from the start of the reading; None where its header can't be read.
+    /// Seconds from the start of the reading; None where it has no data or its header can't be read.
     pub fn time(&self) -> Option<f64> {
         let ticks = match &self.source {
             Source::Anchor(anchor) => anchor.time,
-            Source::Between { time, .. } | Source::Repeated { time, .. } => *time,
-            Source::Unreadable(_) => return None,
+            Source::Between { time, .. } => *time,
+            Source::Repeated(_) | Source::Unreadable(_) => return None,
         };
         self.seconds(ticks)
     }
 
     /// Seconds since the I or P picture before, and until the one after (B pictures, 0 in others); None where they are
     /// unknown or not positive.
-    pub fn distances(&self) -> Option<(f64, f64)> {
+    pub fn reference_seconds(&self) -> Option<(f64, f64)> {
         let (past, future) = match &self.source {
             Source::Anchor(anchor) => (anchor.past.filter(|&past| past > 0)?, 0),
             Source::Between { distances, .. } => distances.as_ref().ok()?.1,
-            Source::Repeated { .. } | Source::Unreadable(_) => return None,
+            Source::Repeated(_) | Source::Unreadable(_) => return None,
         };
         Some((self.seconds(past)?, self.seconds(future)?))
     }
@@ -309,7 +301,7 @@ impl Picture {
         match &self.source {
             Source::Anchor(anchor) => Some(&anchor.coded.layer),
             Source::Between { coded, .. } => Some(&coded.layer),
-            Source::Repeated { layer, .. } => Some(layer),
+            Source::Repeated(layer) => Some(layer),
             Source::Unreadable(_) => None,
         }
     }
@@ -344,7 +336,7 @@ impl Picture {
                 let field = bidirectional::read(data, layer, *plane, after, distances)?;
                 Ok(Some(field.into()))
             }
-            Source::Repeated { layer, .. } => Ok(Some(Field::still(layer.macroblocks()).into())),
+            Source::Repeated(layer) => Ok(Some(Field::still(layer.macroblocks()).into())),
             Source::Unreadable(error) => Err(error.clone()),
         }
     }

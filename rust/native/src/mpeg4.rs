@@ -21,9 +21,10 @@ impl Mpeg4Reader {
         }
     }
 
-    /// Fails where motion of the stream can't be read, as far as headers tell.
-    fn check(&self) -> PyResult<()> {
-        self.inner.check().map_err(to_python)
+    /// Why motion of the stream can't be read, as far as headers tell.
+    #[getter]
+    fn refusal(&self) -> Option<String> {
+        self.inner.check().err().map(|error| error.to_string())
     }
 
     /// Number of different layers so far.
@@ -91,15 +92,8 @@ impl Mpeg4Picture {
 
     /// Seconds since the I or P picture before and until the one after.
     #[getter]
-    fn distances(&self) -> Option<(f64, f64)> {
-        self.inner.distances()
-    }
-
-    /// Height and width in 4x4 blocks; None where its header can't be read.
-    #[getter]
-    fn grid_shape(&self) -> Option<(usize, usize)> {
-        let size = self.inner.macroblocks();
-        size.map(|(columns, rows)| (4 * rows, 4 * columns))
+    fn reference_seconds(&self) -> Option<(f64, f64)> {
+        self.inner.reference_seconds()
     }
 
     /// Vectors in quarter samples, zero in I pictures, and reference indices of 4x4 blocks, of whole macroblocks.
@@ -108,8 +102,8 @@ impl Mpeg4Picture {
         let shape = match &field {
             Some(field) => [2, 4 * field.rows(), 4 * field.columns()],
             None => {
-                let (rows, columns) = self.grid_shape().unwrap_or_default();
-                [2, rows, columns]
+                let (columns, rows) = self.inner.macroblocks().unwrap_or_default();
+                [2, 4 * rows, 4 * columns]
             }
         };
         let size = shape.iter().product();

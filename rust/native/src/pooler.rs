@@ -69,7 +69,7 @@ impl Pooler {
         ref_idx: PyReadonlyArray3<'py, i8>,
         distance: (i32, i32),
     ) -> PyResult<Bound<'py, PyArray3<f32>>> {
-        let &[_, rows, columns] = ref_idx.shape() else {
+        let &[2, rows, columns] = ref_idx.shape() else {
             return Err(PyValueError::new_err("ref_idx is not [2, H4, W4]"));
         };
         let (mv, ref_idx) = (mv.as_slice()?, ref_idx.as_slice()?);
@@ -78,12 +78,9 @@ impl Pooler {
             let mv: Vec<[i16; 2]> = vectors
                 .map(|(&vector, &index)| if index < 0 { [0; 2] } else { vector })
                 .collect();
-            let unused_or = |poc| move |&index: &i8| if index < 0 { -distance.0 } else { poc };
-            let (first, second) = ref_idx.split_at(rows * columns);
-            let (first, second) = (
-                first.iter().map(unused_or(-distance.0)),
-                second.iter().map(unused_or(distance.1)),
-            );
+            let second = ref_idx[rows * columns..].iter();
+            let second = second.map(|&index| if index < 0 { -distance.0 } else { distance.1 });
+            let first = std::iter::repeat_n(-distance.0, rows * columns);
             let ref_poc: Vec<i32> = first.chain(second).collect();
             self.inner.flow(&Blocks {
                 rows,
