@@ -64,7 +64,7 @@ class RemoteFile:
 
     @property
     def identity(self) -> str:
-        """A name of the content that is unique among URLs, from the ETag; "" where the server sends none such.
+        """A name of the content, unique among URLs, from the ETag; "" where the server sends none such.
 
         S3's ETag is made of the content. That of another object store is made anew with each version of an
         object, so that it is one along with the URL.
