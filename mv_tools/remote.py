@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from .errors import SourceChanged
 from .server_errors import ObjectFault
-from .urls import WEB, ServerFailure, file_system, reported
+from .urls import ServerFailure, file_system, is_web, reported
 
 __all__ = ["RangeReader", "RemoteFile", "RemoteReader"]
 
@@ -70,7 +70,7 @@ class RemoteFile:
         object, so that it is one along with the URL.
         """
         scheme = self.url.partition(":")[0]
-        if scheme in (*WEB, "memory") or not self.version:
+        if is_web(self.url) or scheme == "memory" or not self.version:
             return ""
         if scheme == "s3":
             return f"{self.size} {self.version}" if self.version.startswith('"') else ""
@@ -107,7 +107,7 @@ class RemoteFile:
 
     def _asked(self, request: Callable[[], _Answer]) -> _Answer:
         """The answer to a request, which is repeated where a web server fails."""
-        for seconds in _RETRY_AFTER if self.url.partition(":")[0] in WEB else ():
+        for seconds in _RETRY_AFTER if is_web(self.url) else ():
             try:
                 with reported(self.url):
                     return request()

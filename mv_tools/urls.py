@@ -28,13 +28,13 @@ from .server_errors import (
 
 __all__ = [
     "SCHEMES",
-    "WEB",
     "AccessRefused",
     "NoSuchBucket",
     "ObjectRefused",
     "ServerFailure",
     "file_system",
     "is_url",
+    "is_web",
     "name_below",
     "reported",
     "spelled",
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "az", "abfs", "memory")
-WEB: Final = ("http", "https")
+_WEB: Final = ("http", "https")
 """Schemes whose URLs hold names percent-encoded (RFC 3986); those of object stores hold them as they are."""
 
 _URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTALL)
@@ -111,7 +111,7 @@ def url_below(folder: str, name: str) -> str:
     if not name:
         return folder
     _refuse_ambiguous(folder, name)
-    return f"{folder.rstrip('/')}/{quote(name) if _is_web(folder) else name}"
+    return f"{folder.rstrip('/')}/{quote(name) if is_web(folder) else name}"
 
 
 def name_below(folder: str, rest: str) -> str:
@@ -125,7 +125,7 @@ def name_below(folder: str, rest: str) -> str:
         ArgumentError: no URL can be made of the name.
     """
     _refuse_ambiguous(folder, rest)
-    return unquote(rest) if _is_web(folder) else rest
+    return unquote(rest) if is_web(folder) else rest
 
 
 def _refuse_ambiguous(folder: str, rest: str) -> None:
@@ -136,15 +136,16 @@ def _refuse_ambiguous(folder: str, rest: str) -> None:
     """
     if folder.startswith("s3:") and _VERSIONED in rest:
         reason = f"{_VERSIONED} in a name is taken for the end of it"
-    elif _is_web(folder) and "%2f" in rest.lower():
+    elif is_web(folder) and "%2f" in rest.lower():
         reason = "a name that holds a slash can't be told from a folder"
     else:
         return
     raise ArgumentError(f"{folder.rstrip('/')}/{rest}: {reason}; give the object another name")
 
 
-def _is_web(url: str) -> bool:
-    return url.partition(":")[0] in WEB
+def is_web(url: str) -> bool:
+    """Whether a URL is of a web server, not of an object store."""
+    return url.partition(":")[0] in _WEB
 
 
 def file_system(url: str) -> tuple[Any, str]:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeVar
 
 from mv_tools.remote import RemoteFile, RemoteReader
-from mv_tools.urls import WEB, ServerFailure, file_system, name_below, reported, url_below, url_of
+from mv_tools.urls import ServerFailure, file_system, is_web, name_below, reported, url_below, url_of
 
 from ..errors import ConfigError
 from .local_file import local_path
@@ -75,7 +75,7 @@ class ObjectFolder:
         self.url = url.rstrip("/")
         self._system, self._root = file_system(self.url)
         self._root = self._root.rstrip("/")
-        self._web = self.url.partition(":")[0] in WEB
+        self._web = is_web(self.url)
 
     @classmethod
     def at(cls, path: Path) -> ObjectFolder:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .mpeg4 import VOP_START_CODE, Mpeg4Packets, holds_pictures
+from .mpeg4 import VOP_START_CODE, Mpeg4Packets
 
 __all__ = ["Mpeg4Headers", "Mpeg4Scan"]
 
@@ -34,8 +34,7 @@ class Mpeg4Headers:
         headers: that the first pictures are read with: the container's, else the first of the stream.
         order: (packet, whether an I picture) of each picture in the order of output; None where decoding
             alone tells.
-        no_entry: packets at which decoding can't start: they hold several pictures, some of which are decoded
-            with later ones, or an I picture whose headers came with an earlier packet.
+        dependent: packets of I pictures that are decoded otherwise without the packets before.
         refusal: why motion can't be read; None where it can, as far as headers tell.
         distances: float64 [packets, 2], frame intervals from the picture that is decoded with a packet to
             its references before and after; 1 where there is none.
@@ -43,7 +42,7 @@ class Mpeg4Headers:
 
     headers: bytes
     order: tuple[list[int], list[bool]] | None
-    no_entry: tuple[int, ...]
+    dependent: tuple[int, ...]
     refusal: str | None
     distances: npt.NDArray[np.float64] = field(compare=False)
 
@@ -77,7 +76,7 @@ class Mpeg4Scan:
         # Packets before the first headers of a recording.
         self._early: list[bytes] | None = None if self._has_layer else []
         self._decoded: list[_Decoded] = []
-        self._no_entry: list[int] = []
+        self._dependent: list[int] = []
         self._encoders = set(_ENCODER.findall(headers))
         self._refusal: str | None = None
         self._doubtful = False
@@ -114,8 +113,8 @@ class Mpeg4Scan:
         repeated = picture is not None and picture.repeats
         self._doubtful = self._doubtful or repeated or (kind == "B" and seconds is None)
         self._encoders.update(_ENCODER.findall(packet))
-        if holds_pictures(packet) or (kind == "I" and self._depends(packet)):
-            self._no_entry.append(len(self._decoded))
+        if kind == "I" and self._depends(packet):
+            self._dependent.append(len(self._decoded))
         time = None if picture is None else picture.time
         self._decoded.append(_Decoded(kind, reader.layers, time, seconds))
 
@@ -131,11 +130,11 @@ class Mpeg4Scan:
         kinds = [picture.kind for picture in self._decoded]
         if "B" in kinds and self._packets.reader.low_delay:
             # libavcodec outputs I pictures before B pictures that precede them and refer to others.
-            self._no_entry += [number for number, kind in enumerate(kinds) if kind == "I" and number > 0]
+            self._dependent += [number for number, kind in enumerate(kinds) if kind == "I" and number > 0]
         distances = np.ones((len(self._decoded), 2))
         for first, part in _parts(self._decoded):
             distances[first : first + len(part)] = _part_distances(part)
-        return Mpeg4Headers(self._headers, self._order(), tuple(self._no_entry), self._refusal, distances)
+        return Mpeg4Headers(self._headers, self._order(), tuple(self._dependent), self._refusal, distances)
 
     def _order(self) -> tuple[list[int], list[bool]] | None:
         """None unless the stream begins and ends with a picture and, where it has B pictures, says so and has

@@ -44,7 +44,12 @@ def _number_from_packets(scan: StreamScan) -> PictureIndex | None:
         return None
     numbers, keyframe = (np.array(values) for values in mpeg4.order)
     return picture_index(
-        packets, numbers, keyframe, needs_first_packet=True, packed=scan.packed, no_entry=mpeg4.no_entry
+        packets,
+        numbers,
+        keyframe,
+        needs_first_packet=True,
+        packed=bool(scan.packed),
+        no_entry=_no_entry(scan),
     )
 
 
@@ -76,11 +81,16 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         corrupt=np.array(output.corrupt, bool),
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=_needs_first_packet(scan),
-        packed=scan.packed,
-        no_entry=() if scan.mpeg4 is None else scan.mpeg4.no_entry,
+        packed=bool(scan.packed),
+        no_entry=_no_entry(scan),
         pict_types="".join(output.pict_types),
         refused=tuple(output.refused),
     )
+
+
+def _no_entry(scan: StreamScan) -> tuple[int, ...]:
+    """Packets of MPEG-4 Part 2 at which decoding can't start, whatever picture they hold."""
+    return scan.packed if scan.mpeg4 is None else (*scan.packed, *scan.mpeg4.dependent)
 
 
 def _needs_first_packet(scan: StreamScan) -> bool:

@@ -48,7 +48,7 @@ class StreamScan:
         display: how pictures are shown.
         cached: the packets themselves, for a small file of a codec that the native module parses.
         mpeg4: what the headers of MPEG-4 Part 2 tell; None for other codecs, and without the native module.
-        packed: whether packets of MPEG-4 Part 2 hold several pictures, which are decoded with later ones.
+        packed: packets of MPEG-4 Part 2 that hold several pictures, which are decoded with later ones.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
         unfit: why packets were read through libavformat; None where they came
@@ -62,7 +62,7 @@ class StreamScan:
     display: Display
     cached: list[bytes] | None = None
     mpeg4: Mpeg4Headers | None = None
-    packed: bool = False
+    packed: tuple[int, ...] = ()
     unsupported: str | None = None
     malformed: str | None = None
     unfit: str | None = None
@@ -96,7 +96,8 @@ class _PacketVisitor:
         self.display = Display()
         self.headers: HeaderReader | None = None
         self.mpeg4: Mpeg4Scan | None = None
-        self.packed = False
+        self.packed: list[int] = []
+        self._number = 0
         self.cache: PacketCache | None = None  # of a codec that the native module parses without `headers`
 
     def start(self, codec: str, extradata: bytes | None, display: Display) -> None:
@@ -113,7 +114,9 @@ class _PacketVisitor:
         if self.cache is not None:
             self.cache.push(packets)
         for packet in packets if self._codec == "mpeg4" else ():
-            self.packed = self.packed or holds_pictures(packet)
+            if holds_pictures(packet):
+                self.packed.append(self._number)
+            self._number += 1
             if self.mpeg4 is not None:
                 self.mpeg4.push(packet)
 
@@ -191,7 +194,7 @@ def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
         display=display,
         cached=None if visitor.cache is None else visitor.cache.packets,
         mpeg4=None if visitor.mpeg4 is None else visitor.mpeg4.finish(),
-        packed=visitor.packed,
+        packed=tuple(visitor.packed),
         unfit=unfit,
     )
 

@@ -275,6 +275,16 @@ def test_packed_pictures_have_their_own_vectors(plain_and_packed: tuple[Path, Pa
         assert chosen.assumed_distance == expected[index].assumed_distance
 
 
+def test_packed_pictures_without_the_native_module(
+    plain_and_packed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, path = plain_and_packed
+    every = read_rgb_at(plain, range(36)).frames
+    monkeypatch.setattr("mv_tools.pictures.scan.native_available", lambda: False)
+    for index in range(36):
+        assert (read_rgb_at(path, [index]).frames[0] == every[index]).all()
+
+
 def numbered_as_decoded(path: Path) -> PictureIndex:
     """The numbering of a file, which must be that of a full decode."""
     source = Source.of(path)
