@@ -53,6 +53,7 @@ class Session:
         trained: whether its run folder was written in this process; a finished run is only read.
         asked: the configuration as it was asked for, where :meth:`keep_directions` has changed it.
         earlier: notes on decisions of an earlier run that the configuration keeps.
+        directions: the folds whose clips are not mirrored, once that is decided or read from a run.
     """
 
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
@@ -61,6 +62,7 @@ class Session:
         self.trained = False
         self.asked: Experiment | None = None
         self.earlier: list[str] = []
+        self.directions = Directions()
 
     @cached_property
     def workers(self) -> JobRunner:
@@ -188,11 +190,6 @@ class Session:
         else:
             return saved
         return saved.model_copy(update={"data": saved.data.model_copy(update=division)})
-
-    @cached_property
-    def directions(self) -> Directions:
-        """The folds whose clips are not mirrored, where that differs between folds."""
-        return Directions()
 
     def keep_directions(self) -> list[str]:
         """Mirror no clip from now on, in training or testing, of folds where that would make two classes one.

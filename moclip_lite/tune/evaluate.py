@@ -138,8 +138,10 @@ def evaluate(
 
 
 def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str | None]:
-    """The session without flips where classes mirror each other, and a note that says so; test clips
-    are in no part, so that the first decides for all."""
+    """The session without flips where classes mirror each other, and a note that says so.
+
+    Decided on the first part; no part holds test clips.
+    """
     motion = session.experiment.motion
     if motion.mirrors == "ignore" or not motion.flip:
         return session, None
