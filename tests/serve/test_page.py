@@ -177,12 +177,13 @@ def test_the_keyboard_alone(page: Page, clips: Path) -> None:
     wait_until(page, "document.querySelector('#now-picture').textContent.startsWith('2,')")
     page.keyboard.press(",")
     wait_until(page, "document.querySelector('#now-picture').textContent.startsWith('1,')")
-    # At the slowest speed: on a busy machine the clip would have ended when the page is asked next.
+    # At the slowest speed: on a busy machine the clip would have ended when the page is asked next. Only a few
+    # pictures: Chromium without a display sometimes stops for good when its decoder falls behind.
     page.select_option("#speed", "0.25")
     page.focus("#timeline")
     page.keyboard.press("Space")
     wait_until(page, "document.querySelector('#play').textContent === 'Pause'")
-    wait_until(page, "Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) > 0.3")
+    wait_until(page, "Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) > 0.1")
     page.keyboard.press("Space")
     wait_until(page, "document.querySelector('#play').textContent === 'Play'")
     words = page.get_attribute("#timeline", "aria-valuetext") or ""
