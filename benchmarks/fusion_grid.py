@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier
 
 from moclip_lite.datasets import Clip, VideoDataset
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 
 CLIPS, CLASSES, GROUPS, SEGMENTS, MOTION, FRAMES, APPEARANCE = 13_320, 101, 25, 16, 192, 8, 512
 GRID = Path(__file__).parents[1] / "experiments" / "ablations" / "fusion_variant.yaml"

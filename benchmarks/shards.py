@@ -23,9 +23,9 @@ import torch
 
 from moclip_lite.datasets import Clip, VideoDataset
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.feature_file import FeatureFile
-from moclip_lite.experiment.feature_shards import pack_features
-from moclip_lite.experiment.features import FoldFeatures
+from moclip_lite.experiment.fold.features import FoldFeatures
+from moclip_lite.experiment.inputs.feature_file import FeatureFile
+from moclip_lite.experiment.inputs.feature_shards import pack_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.features import HeadFeed

@@ -22,10 +22,10 @@ from mv_tools.urls import is_url, spelled
 from ..datasets.clip_errors import sentence_of
 from ..errors import CheckpointError, MoclipError, report_bug
 from ..experiment.config import Experiment, with_absolute_paths
-from ..experiment.idle_settings import idle_settings
 from ..experiment.output_place import refuse_among_classes
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
+from ..experiment.settings.idle import idle_settings
 from ..parallel.pool import default_workers, worker_pool
 from ..parallel.runner import JobRunner, runner_of
 from ..progress import Reporter, Silent

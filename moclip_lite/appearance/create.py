@@ -33,7 +33,7 @@ def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) 
 
         return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
     if settings.library != OPEN_CLIP:
-        from .backbone import BackboneEncoder
+        from .backbones.encoder import BackboneEncoder
 
         return BackboneEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
     from .open_clip import OpenClipEncoder

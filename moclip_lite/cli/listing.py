@@ -104,7 +104,7 @@ def _list_table(data: DataSettings, json: bool) -> None:
     """
     from ..datasets.segments import video_seconds
     from ..datasets.table.load import checked_table
-    from ..experiment.dataset import data_root, data_table, load_dataset
+    from ..experiment.inputs.dataset import data_root, data_table, load_dataset
 
     path, videos = data_table(data), data_root(data)
     table = checked_table(path, videos=videos, duration=video_seconds)

@@ -175,8 +175,8 @@ def experiment_of(
         typer.BadParameter: an option that has no effect.
     """
     from ..datasets.table.records import SUFFIXES
-    from ..experiment.asked_flips import asked_flips
     from ..experiment.config import CONFIG_SUFFIXES, key_of, load_experiment, load_run_settings
+    from ..experiment.settings.asked_flips import asked_flips
     from ..results.fold_folder import FoldFolder
     from ..results.run_folder import RunFolder
     from ..shards.index import INDEX

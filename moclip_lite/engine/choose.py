@@ -8,7 +8,7 @@ from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment, load_run_settings
-from ..experiment.portable import names_clips, portable_sections
+from ..experiment.settings.portable import names_clips, portable_sections
 from ..results.fold_folder import FoldFolder
 from .base import Engine, EngineName
 from .files import SECTIONS, EngineFiles, OtherSettings, int8_by_default

@@ -15,9 +15,9 @@ from ..appearance.pooling import FrameFacts, pool_frames
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
-from ..experiment.stored import load_head, load_motion_network
-from ..fusion.base import Head
+from ..experiment.fold.stored import load_head, load_motion_network
 from ..fusion.features import head_scores
+from ..fusion.heads.base import Head
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..motion.scores import batch_motion_scores, scores_of_segments, segment_features

@@ -14,8 +14,8 @@ from ..shards.cached import entry_columns
 from ..shards.index import ShardIndex, content_digest
 from ..shards.write import Block, ShardPlan, write_shards
 from ..storage.cache_keys import STAGES
+from .inputs.packed_clips import CLIP_SETTINGS, KIND, plain
 from .output_place import refuse_among_classes
-from .packed import CLIP_SETTINGS, KIND, plain
 
 if TYPE_CHECKING:
     from .session import Session

@@ -14,15 +14,15 @@ from ..results.metrics import Metrics
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
-from .directions import Directions
+from .division.directions import Directions
 from .extraction import Extraction
-from .features import FoldFeatures
-from .fold import FoldPass
+from .fold.features import FoldFeatures
+from .fold.one_pass import FoldPass
+from .fold.stored import StoredModels
 from .kept_division import keep_division
 from .session import Session
-from .stored import StoredModels
+from .settings.used import check_used_settings, refuse_other_fold
 from .trained_run import trained_run
-from .used_settings import check_used_settings, refuse_other_fold
 
 __all__ = ["evaluate_run"]
 

@@ -13,17 +13,17 @@ from ..errors import CheckpointError, ConfigError, WeightsUnavailable
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
-from .directions import Directions
+from .division.directions import Directions
 from .extraction import Extraction
-from .feature_description import Origin
-from .feature_storage import REFITTED, save_features
-from .features import Floats, FoldFeatures, mean_tokens
-from .fold import FoldPass
+from .fold.features import Floats, FoldFeatures, mean_tokens
+from .fold.one_pass import FoldPass
+from .fold.stored import StoredModels
+from .inputs.feature_description import Origin
+from .inputs.feature_storage import REFITTED, save_features
 from .kept_division import keep_division
 from .session import Session
-from .stored import StoredModels
+from .settings.used import check_used_settings
 from .trained_run import trained_run
-from .used_settings import check_used_settings
 
 __all__ = ["export_features"]
 
@@ -31,7 +31,7 @@ __all__ = ["export_features"]
 def export_features(
     session: Session, folder: Path, path: Path, fold: str | None = None, asked: Collection[str] = ()
 ) -> int:
-    """Write what the heads of a run were trained on, as of :mod:`moclip_lite.experiment.feature_file`.
+    """Write what the heads of a run were trained on, as of :mod:`moclip_lite.experiment.inputs.feature_file`.
 
     For a run of one stream the file holds that stream. Clips without motion hold the mean of the training
     clips. The file holds the run's folds, validation included; each has the features of its own network.

@@ -15,8 +15,8 @@ from mv_tools.urls import is_url
 from ..shards.index import Column, ShardIndex
 from ..storage.files import tensor_slices
 from .feature_export import export_features
-from .feature_shards import pack_features
-from .feature_storage import load_features
+from .inputs.feature_shards import pack_features
+from .inputs.feature_storage import load_features
 from .output_place import refuse_among_classes
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def pack_file(
     """Write a file of features as shards, bit for bit.
 
     Args:
-        path: as :func:`moclip_lite.experiment.feature_storage.save_features` wrote it.
+        path: as :func:`moclip_lite.experiment.inputs.feature_storage.save_features` wrote it.
         folder: to write.
         shard_rows: clips of a shard.
         progress: called with (clips written, clips).

@@ -17,7 +17,7 @@ from ..errors import CheckpointError
 from ..results.run_folder import RunFolder
 from ..results.trained_on import StoredDivision, read_division, same_content
 from .config import Experiment, load_run_settings, with_absolute_paths
-from .division import check_folds
+from .division.seeds import check_folds
 from .session import Session
 
 __all__ = ["keep_division"]

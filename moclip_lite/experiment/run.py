@@ -12,10 +12,10 @@ from ..errors import require_packages
 from ..extras import TRAINING
 from ..parallel.ranks import agree, share
 from ..results.metrics import Metrics
-from .asked_flips import earlier_decision, without_decided_flips
 from .fingerprint import changed_settings
 from .output_place import refuse_among_classes
 from .session import Session
+from .settings.asked_flips import earlier_decision, without_decided_flips
 
 __all__ = ["run_experiment"]
 

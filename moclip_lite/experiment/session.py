@@ -22,17 +22,24 @@ from ..results.run_folder import RunFolder
 from ..storage.cache import FeatureCache, default_cache_dir
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
-from .directions import Directions, mirrors_clips
-from .division import check_folds, divide_by_seeds, refuse_missing_text, refuse_pooling, trains, words_of
+from .division.directions import Directions, mirrors_clips
+from .division.folds import file_settings, keeps_division, split_numbers
+from .division.seeds import (
+    check_folds,
+    divide_by_seeds,
+    refuse_missing_text,
+    refuse_pooling,
+    trains,
+    words_of,
+)
 from .encoder import ExperimentEncoder
-from .encodings import read_encodings
 from .extraction import Extraction, Extractor
-from .feature_file import FeatureFile
 from .fingerprint import run_fingerprint
-from .folds import file_settings, keeps_division, split_numbers
-from .inputs import Inputs
+from .inputs.encodings import read_encodings
+from .inputs.feature_file import FeatureFile
+from .inputs.loading import Inputs
+from .inputs.packed_clips import PackedEncoder, PackedExtractor
 from .output_place import refuse_among_classes
-from .packed import PackedEncoder, PackedExtractor
 
 if TYPE_CHECKING:
     import torch

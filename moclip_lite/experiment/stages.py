@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError
-from ..fusion.base import Head
 from ..fusion.features import HeadFeed
+from ..fusion.heads.base import Head
 from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..fusion.training import fit_head
@@ -30,7 +30,7 @@ from ..training.classification import Feed, fit, refuse_idle_scales
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
-from .used_settings import Meaning
+from .settings.used import Meaning
 
 __all__ = ["Stage", "Trainer"]
 

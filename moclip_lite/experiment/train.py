@@ -20,16 +20,16 @@ from ..results.trained_on import write_division
 from ..results.write import write_results
 from ..storage.files import write_json
 from ..streams import ANSWERS, Stream
-from .asked_flips import keep_asked_flips
-from .calibrate import calibrate, calibrate_cascade
-from .feature_file import FeatureFile
-from .feature_storage import REFITTED
-from .features import FoldFeatures
 from .fit_notes import fit_notes
-from .fold import FoldPass
-from .idle_settings import idle_settings, idle_splits
+from .fold.calibrate import calibrate, calibrate_cascade
+from .fold.features import FoldFeatures
+from .fold.one_pass import FoldPass
+from .fold.training import TrainedModels
+from .inputs.feature_file import FeatureFile
+from .inputs.feature_storage import REFITTED
 from .session import Session
-from .training import TrainedModels
+from .settings.asked_flips import keep_asked_flips
+from .settings.idle import idle_settings, idle_splits
 
 __all__ = ["train_folds"]
 

@@ -16,8 +16,8 @@ from ..errors import DataError
 from ..results.fold_result import join_scores
 from ..results.metrics import Metrics
 from ..streams import Stream
-from .features import FoldFeatures
-from .fold import FoldPass
+from .fold.features import FoldFeatures
+from .fold.one_pass import FoldPass
 from .session import Session
 
 __all__ = ["zero_shot_dataset", "zero_shot_file"]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..engine.files import DRAFT
 from ..engine.pytorch import TorchEngine
-from ..experiment.portable import portable
+from ..experiment.settings.portable import portable
 from ..predict.classifier import Classifier
 from ..results.run_folder import RunFolder
 from ..streams import ANSWERS, Stream

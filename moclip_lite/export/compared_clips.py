@@ -14,8 +14,8 @@ from ..engine.base import Floats
 from ..errors import CheckpointError
 from ..experiment.config import load_run_settings
 from ..experiment.kept_division import keep_division
-from ..experiment.portable import names_clips
 from ..experiment.session import Session
+from ..experiment.settings.portable import names_clips
 from ..predict.classifier import Classifier
 from ..progress import Reporter
 from ..results.held_out import read_held_out

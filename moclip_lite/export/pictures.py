@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..appearance.backbone import BackboneEncoder
+from ..appearance.backbones.encoder import BackboneEncoder
 from ..appearance.encoder import AppearanceEncoder
 from ..appearance.mobileviclip import MobileViCLIPEncoder
 from ..appearance.settings import AppearanceSettings

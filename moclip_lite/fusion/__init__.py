@@ -1,7 +1,8 @@
 """Fusion heads: small classifiers on cached motion and appearance features, created by name.
 
-One head a file. ``base`` has their interface, ``controls`` the heads that see one stream, ``features`` the
-tables of features that heads are trained and tested on, ``training`` the fitting of a head.
+``heads`` has one head a file, with their interface in ``base`` and the heads that see one stream in
+``controls``; ``tables``, ``features`` and ``streamed`` have the features that heads are trained and tested
+on, ``training`` the fitting of a head.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from .registry import HEADS, check_head, list_heads
 from .settings import FusionSettings
 
 if TYPE_CHECKING:
-    from .base import Head
+    from .heads.base import Head
 
 __all__ = ["FusionSettings", "build_head", "check_head", "create_head", "head_class", "list_heads"]
 
@@ -46,7 +47,7 @@ def create_head(
     Raises:
         ConfigError: an unknown name.
     """
-    from .base import HeadSize
+    from .heads.base import HeadSize
 
     size = HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout)
     return head_class(name)(size)
@@ -59,7 +60,7 @@ def head_class(name: str) -> type[Head]:
         ConfigError: an unknown name.
     """
     module, kind = HEADS[check_head(name)]
-    found: type[Head] = getattr(import_module(f".{module}", __name__), kind)
+    found: type[Head] = getattr(import_module(f".heads.{module}", __name__), kind)
     return found
 
 

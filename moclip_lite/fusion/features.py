@@ -14,7 +14,7 @@ from torch import nn
 from ..parallel.ranks import SINGLE, Share
 from ..training.batches import accuracy_and_loss, batches, count_batches
 from ..training.classification import Batch
-from .base import Head
+from .heads.base import Head
 from .streamed import StreamedTable
 from .tables import FeatureTable, Split, Table
 

@@ -65,7 +65,7 @@ HEADS: Final = {
     "tip_adapter_appearance": ("tip_adapter", "TipAdapterAppearance"),
     "tip_adapter_one_frame": ("tip_adapter", "TipAdapterOneFrame"),
 }
-"""Name -> (module, class)."""
+"""Name -> (module of ``fusion.heads``, class)."""
 
 NEED_TEXT: Final = (
     "residual_adapter",

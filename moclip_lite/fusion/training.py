@@ -15,8 +15,8 @@ from ..training.classification import fit
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
-from .base import Head
 from .features import HeadFeed
+from .heads.base import Head
 from .streamed import StreamedTable
 from .tables import FeatureTable
 

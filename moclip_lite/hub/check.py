@@ -84,7 +84,7 @@ def check_networks(folder: FoldFolder) -> None:
 
 def _load_weights(folder: FoldFolder, experiment: Experiment, labels: list[str]) -> None:
     from ..engine.pytorch import TorchEngine
-    from ..experiment.stored import load_head
+    from ..experiment.fold.stored import load_head
 
     on_cpu = experiment.model_copy(update={"run": experiment.run.model_copy(update={"device": "cpu"})})
     engine = TorchEngine(folder, on_cpu, labels)

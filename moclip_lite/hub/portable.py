@@ -10,7 +10,7 @@ from ..engine.model_json import MODEL_JSON, NOT_OF_NETWORKS, read_model_json, se
 from ..engine.network_file import described_network
 from ..errors import CheckpointError, require_packages
 from ..experiment.config import Experiment, load_run_settings
-from ..experiment.portable import portable
+from ..experiment.settings.portable import portable
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder
 from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes, digest_file

@@ -14,7 +14,7 @@ from mv_tools.urls import is_url, spelled
 
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
-from ..experiment.portable import portable
+from ..experiment.settings.portable import portable
 from .texts import text_parts
 
 __all__ = ["PrivatePaths", "map_texts", "without_paths"]
@@ -42,8 +42,8 @@ def map_texts(value: Any, change: Callable[[str], str], skip: Iterable[str] = ()
 class PrivatePaths:
     """The paths that a run knows, and the home folder.
 
-    Paths of the configuration are all that it holds and :func:`~moclip_lite.experiment.portable.portable`
-    leaves out.
+    Paths of the configuration are all that it holds and
+    :func:`~moclip_lite.experiment.settings.portable.portable` leaves out.
 
     Args:
         experiment: configuration of the run.

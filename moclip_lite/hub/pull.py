@@ -21,7 +21,7 @@ from filelock import FileLock
 from ..engine.model_json import MODEL_JSON, read_model_json
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_run_settings
-from ..experiment.portable import portable
+from ..experiment.settings.portable import portable
 from ..progress import Reporter
 from ..results.fold_folder import ONNX_FOLDER, FoldFolder
 from ..results.lock import FolderLock

@@ -13,7 +13,7 @@ from typing import Any
 from ..engine.files import onnx_folder
 from ..errors import CheckpointError
 from ..experiment.config import load_run_settings
-from ..experiment.portable import portable
+from ..experiment.settings.portable import portable
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics

@@ -12,7 +12,7 @@ from typing import Final
 from ..datasets.walk import VIDEO_SUFFIXES
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
-from ..experiment.portable import portable
+from ..experiment.settings.portable import portable
 from ..results.metrics import Metrics
 from ..results.read import Run, load_run
 from ..results.report import publishable_report

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_run_settings
-from ..experiment.used_settings import check_used_settings
+from ..experiment.settings.used import check_used_settings
 from ..hub import local_run
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json

@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from ..errors import report_bug
 from ..versions import package_version
-from .answers import refusal_response
-from .guard import Guard, Tokens
+from .http.answers import refusal_response
+from .http.guard import Guard, Tokens
+from .http.refusal import Refusal
 from .jobs import Jobs
 from .metrics import Metrics
 from .pages import add_pages
-from .refusal import Refusal
 from .root_files import RootFiles
 from .routes import add_routes
 from .services import Services

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import MoclipError, report_bug
+from .http.refusal import Refusal
 from .metrics import Metrics
-from .refusal import Refusal
 from .root_files import RootFile
 from .settings import ServeSettings
 from .worker import Worker

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .refusal import Refusal
+from .http.refusal import Refusal
 
 __all__ = ["About", "Files", "JobStatus", "Options", "PredictAnswer", "Problem", "Score", "SessionRequest"]
 

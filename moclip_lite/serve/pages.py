@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from .refusal import Refusal
+from .http.refusal import Refusal
 
 __all__ = ["add_pages"]
 

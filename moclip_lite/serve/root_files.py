@@ -9,7 +9,7 @@ from typing import Final
 
 from ..datasets.walk import VIDEO_SUFFIXES
 from ..storage.stamps import FileStamp
-from .refusal import Refusal
+from .http.refusal import Refusal
 
 __all__ = ["RootFile", "RootFiles"]
 

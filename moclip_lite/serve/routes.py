@@ -13,11 +13,11 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.requests import ClientDisconnect
 
 from ..versions import package_version
+from .http.received import parsed_json
+from .http.refusal import Refusal
 from .jobs import Job
 from .metrics import CONTENT_TYPE
 from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
-from .received import parsed_json
-from .refusal import Refusal
 from .services import Services
 
 __all__ = ["add_routes"]

@@ -131,7 +131,7 @@ def uvicorn_config(app: Any, settings: ServeSettings, grace: int) -> Any:
     """
     import uvicorn
 
-    from .connections import protocol_for
+    from .http.connections import protocol_for
 
     return uvicorn.Config(
         app,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from .guard import Tokens
+from .http.guard import Tokens
+from .http.received import display_name
+from .http.refusal import Refusal
 from .jobs import Job, Jobs
 from .metrics import Metrics
 from .models import Options
-from .received import display_name
-from .refusal import Refusal
 from .root_files import RootFile, RootFiles
 from .settings import ServeSettings
 from .uploads import receive

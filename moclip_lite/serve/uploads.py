@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .forms import MAX_FIELD, Form
+from .http.forms import MAX_FIELD, Form
+from .http.received import Received, display_name, file_of, given_twice, parsed_json, too_large
+from .http.refusal import Refusal
 from .metrics import Metrics
 from .models import Options
-from .received import Received, display_name, file_of, given_twice, parsed_json, too_large
-from .refusal import Refusal
 from .settings import ServeSettings
 
 if TYPE_CHECKING:

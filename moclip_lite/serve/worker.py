@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from ..errors import CheckpointError, ConfigError, MoclipError, WeightsUnavailable
-from .refusal import Refusal
+from .http.refusal import Refusal
 
 log = logging.getLogger("moclip.serve")
 

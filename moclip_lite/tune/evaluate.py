@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from ..datasets import Clip
 from ..datasets.stratify import groups_of, most_parts, stratified_parts
 from ..errors import DataError
-from ..experiment.motion_networks import refuse_seen_weights
+from ..experiment.fold.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed

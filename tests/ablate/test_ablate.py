@@ -23,7 +23,7 @@ from moclip_lite.ablate.summary import mean_table, summary_markdown
 from moclip_lite.ablate.tables import summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_pack import pack_file
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.settings import GENERATED
 from moclip_lite.progress import Silent

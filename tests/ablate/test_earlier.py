@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from moclip_lite.ablate import load_ablation, run_ablation
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.progress import Silent
 
 from support.features import labelled_features

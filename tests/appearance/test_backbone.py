@@ -17,13 +17,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from moclip_lite.appearance.backbone import BackboneEncoder
+from moclip_lite.appearance.backbones.encoder import BackboneEncoder
+from moclip_lite.appearance.backbones.key_maps import efficientnet_of_tensorflow
+from moclip_lite.appearance.backbones.timm_library import TimmLibrary
+from moclip_lite.appearance.backbones.torchvision_library import TorchvisionLibrary
 from moclip_lite.appearance.create import make_encoder
 from moclip_lite.appearance.encoder import AppearanceEncoder, LazyEncoder
-from moclip_lite.appearance.key_maps import efficientnet_of_tensorflow
 from moclip_lite.appearance.settings import AppearanceSettings
-from moclip_lite.appearance.timm_library import TimmLibrary
-from moclip_lite.appearance.torchvision_library import TorchvisionLibrary
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.storage.cache import FeatureCache

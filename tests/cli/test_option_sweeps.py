@@ -148,7 +148,7 @@ def test_misspelt_prompts_are_refused_before_any_work(
     file = tmp_path / "prompts.yaml"
     file.write_text("classes:\n  lefft: [going left]\n", encoding="utf-8")
     divided: list[Fold] = []
-    monkeypatch.setattr("moclip_lite.experiment.division.divide", lambda *words: divided)
+    monkeypatch.setattr("moclip_lite.experiment.division.seeds.divide", lambda *words: divided)
     places = (f"clip.prompts={file}", f"run.dir={tmp_path / 'run'}", "clip.pretrained=none")
     assert_refused(moclip("run", root, *sets(places)), "lefft", "left")
     assert not (tmp_path / "run").exists()

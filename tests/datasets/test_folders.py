@@ -18,7 +18,7 @@ from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.datasets.walk import VIDEO_SUFFIXES, find_videos
 from moclip_lite.errors import DataError
-from moclip_lite.experiment.folds import divide
+from moclip_lite.experiment.division.folds import divide
 from moclip_lite.storage.cache import FeatureCache
 from mv_tools import transcode
 

@@ -10,7 +10,7 @@ from moclip_lite.datasets import load_folder
 from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.datasets.spellings import spelling_notes
 from moclip_lite.datasets.table.load import load_table
-from moclip_lite.experiment.dataset import load_dataset
+from moclip_lite.experiment.inputs.dataset import load_dataset
 from moclip_lite.progress import Silent
 
 from support.cli import assert_ok, moclip, sets

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from moclip_lite.datasets import Clip, VideoDataset, k_folds, stratify
 from moclip_lite.datasets.stratify import Positions, groups_of, most_parts, stratified_parts
 from moclip_lite.errors import DataError
-from moclip_lite.experiment.motion_networks import parts_of
+from moclip_lite.experiment.fold.motion_networks import parts_of
 from moclip_lite.tune.evaluate import divisions
 
 

@@ -14,7 +14,7 @@ import torch
 
 from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.cascade import Cascade

@@ -15,7 +15,7 @@ from moclip_lite import Classifier
 from moclip_lite.engine.model_json import INT8, MODEL_JSON, write_model_json
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.experiment.config import load_run_settings
-from moclip_lite.experiment.portable import portable
+from moclip_lite.experiment.settings.portable import portable
 from moclip_lite.export import compared_clips as compared
 from moclip_lite.export import int8
 from moclip_lite.export.compared_clips import compared_clips

@@ -13,12 +13,12 @@ import pytest
 from moclip_lite.cli.options import experiment_of
 from moclip_lite.datasets import Clip, Fold
 from moclip_lite.errors import CheckpointError
-from moclip_lite.experiment.asked_flips import asked_flips, earlier_decision, keep_asked_flips
 from moclip_lite.experiment.config import load_experiment, load_run_settings
-from moclip_lite.experiment.directions import Directions
+from moclip_lite.experiment.division.directions import Directions
 from moclip_lite.experiment.evaluate import evaluate_run
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
+from moclip_lite.experiment.settings.asked_flips import asked_flips, earlier_decision, keep_asked_flips
 from moclip_lite.motion.mirrors import MeanMotion, Mirrored
 from moclip_lite.motion.store import MotionStore
 from moclip_lite.progress import Silent
@@ -84,7 +84,9 @@ def test_another_run_of_the_folder_decides_again(
     metrics = run_experiment(Session(more))
     assert any("east and west" in note for note in metrics.notes)
     assert any("(train_motion.epochs was 1, now 2)" in text for text in said)
-    monkeypatch.setattr("moclip_lite.experiment.directions.mirrored_classes", lambda *_: Mirrored([], ""))
+    monkeypatch.setattr(
+        "moclip_lite.experiment.division.directions.mirrored_classes", lambda *_: Mirrored([], "")
+    )
     once_more = experiment_of(run.path, ["train_motion.epochs=1"], {}, again=True)
     assert not any("flips are off" in note for note in run_experiment(Session(once_more)).notes)
     assert load_run_settings(run.config).test.flips == 2
@@ -188,7 +190,9 @@ def test_folds_without_flips_are_tested_again_as_they_were(
     """Where folds differ each says so itself, and the run keeps what was asked for."""
     asked = ("data.protocol=kfold", "data.folds=2")
     answers = iter([Mirrored([("east", "west")], "on validation"), Mirrored([], "on validation")])
-    monkeypatch.setattr("moclip_lite.experiment.directions.mirrored_classes", lambda *_: next(answers))
+    monkeypatch.setattr(
+        "moclip_lite.experiment.division.directions.mirrored_classes", lambda *_: next(answers)
+    )
     metrics = run_experiment(session(folder, tmp_path / "run", *asked))
     flips = [
         (config.motion.flip, config.test.flips)
@@ -201,7 +205,7 @@ def test_folds_without_flips_are_tested_again_as_they_were(
     def refuse(*_: object) -> None:
         raise AssertionError("features of other views are computed")
 
-    monkeypatch.setattr("moclip_lite.experiment.features.motion_scores", refuse)  # all are in the cache
+    monkeypatch.setattr("moclip_lite.experiment.fold.features.motion_scores", refuse)  # all are in the cache
     tested = evaluate_run(Session(load_run_settings(tmp_path / "run" / "config.yaml")), tmp_path / "run")
     assert tested.streams[Stream.MOTION].top1 == metrics.streams[Stream.MOTION].top1
     assert run_experiment(session(folder, tmp_path / "run", *asked)).fingerprint == metrics.fingerprint

@@ -12,7 +12,7 @@ import torch
 
 from moclip_lite.errors import ConfigError, DataError
 from moclip_lite.experiment.config import Experiment, load_experiment
-from moclip_lite.experiment.features import FoldFeatures
+from moclip_lite.experiment.fold.features import FoldFeatures
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.augment import RandomView
 from moclip_lite.motion.batches import MotionFeed

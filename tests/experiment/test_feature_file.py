@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from moclip_lite.datasets import Fold
 from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.feature_description import Origin
-from moclip_lite.experiment.feature_storage import load_features, save_features
+from moclip_lite.experiment.inputs.feature_description import Origin
+from moclip_lite.experiment.inputs.feature_storage import load_features, save_features
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.fusion.registry import TEXT_POOLS

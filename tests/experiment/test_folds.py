@@ -10,9 +10,9 @@ import pytest
 
 from moclip_lite.datasets import Clip, VideoDataset
 from moclip_lite.datasets.settings import DataSettings
-from moclip_lite.experiment import folds as division
-from moclip_lite.experiment.features import MotionFeatures
-from moclip_lite.experiment.folds import divide
+from moclip_lite.experiment.division import folds as division
+from moclip_lite.experiment.division.folds import divide
+from moclip_lite.experiment.fold.features import MotionFeatures
 from moclip_lite.storage import cache_keys
 from moclip_lite.storage.cache import FeatureCache
 

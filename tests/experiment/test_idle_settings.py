@@ -9,7 +9,7 @@ import pytest
 from moclip_lite.ablate.grid import load_ablation
 from moclip_lite.datasets import Fold
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.idle_settings import idle_settings, idle_splits
+from moclip_lite.experiment.settings.idle import idle_settings, idle_splits
 
 from support.cli import ROOT
 

@@ -11,11 +11,11 @@ import pytest
 from moclip_lite.datasets import Clip
 from moclip_lite.errors import ConfigError, DataError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.features import FoldFeatures
 from moclip_lite.experiment.fit_notes import fit_notes
-from moclip_lite.experiment.motion_networks import parts_of
+from moclip_lite.experiment.fold.features import FoldFeatures
+from moclip_lite.experiment.fold.motion_networks import parts_of
+from moclip_lite.experiment.fold.training import TrainedModels
 from moclip_lite.experiment.session import Session
-from moclip_lite.experiment.training import TrainedModels
 from moclip_lite.results.fold_result import FoldResult
 from moclip_lite.streams import Stream
 from moclip_lite.training.checkpoint import weights_digest

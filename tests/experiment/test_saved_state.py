@@ -167,7 +167,7 @@ def test_a_group_pattern_counts_in_every_kind(
         pattern, expected = "_00([0-9])", {"0", "1", "2", "3"}
         kind = "folder"  # its clips are folders of classes too; the generator itself would draw all twenty
     elif kind == "features":
-        from moclip_lite.experiment.feature_storage import save_features
+        from moclip_lite.experiment.inputs.feature_storage import save_features
 
         from support.features import labelled_features
 

@@ -12,9 +12,9 @@ from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.datasets import Clip
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.dataset import data_root
 from moclip_lite.experiment.encoder import ExperimentEncoder
 from moclip_lite.experiment.fingerprint import changed_settings
+from moclip_lite.experiment.inputs.dataset import data_root
 from moclip_lite.experiment.session import Session
 from moclip_lite.progress import Silent
 from moclip_lite.storage.cache import FeatureCache

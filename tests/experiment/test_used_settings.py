@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment, load_run_settings
-from moclip_lite.experiment.used_settings import check_used_settings, features_of
+from moclip_lite.experiment.settings.used import check_used_settings, features_of
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.storage.cache_keys import STAGES
 from moclip_lite.streams import Stream

@@ -12,11 +12,11 @@ import torch
 from scipy.special import log_softmax
 from torch import nn
 
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.fusion import create_head
-from moclip_lite.fusion.base import Head
 from moclip_lite.fusion.features import HeadFeed, head_scores
-from moclip_lite.fusion.late_average import LateAverage, pool_weights
+from moclip_lite.fusion.heads.base import Head
+from moclip_lite.fusion.heads.late_average import LateAverage, pool_weights
 from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_tensors

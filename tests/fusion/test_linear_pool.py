@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from moclip_lite.errors import DataError
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.features import HeadFeed, head_scores
-from moclip_lite.fusion.linear_pool import LinearPool
+from moclip_lite.fusion.heads.linear_pool import LinearPool
 from moclip_lite.fusion.tables import FeatureTable, Split, join_tables
 from moclip_lite.fusion.training import fit_head
 from moclip_lite.training.settings import TrainSettings

@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from moclip_lite.errors import DataError
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.fusion import create_head
-from moclip_lite.fusion.base import Head
 from moclip_lite.fusion.features import HeadFeed, head_scores
-from moclip_lite.fusion.logistic_regression import STRENGTHS, LinearProbe
+from moclip_lite.fusion.heads.base import Head
+from moclip_lite.fusion.heads.logistic_regression import STRENGTHS, LinearProbe
 from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.fusion.training import fit_head
 from moclip_lite.storage.files import read_tensors

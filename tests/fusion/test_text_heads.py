@@ -16,13 +16,13 @@ from torch.nn import functional
 from moclip_lite.appearance.zero_shot import zero_shot_scores
 from moclip_lite.errors import CheckpointError
 from moclip_lite.fusion import create_head
-from moclip_lite.fusion.base import Head
-from moclip_lite.fusion.cosine_text import CosineText
 from moclip_lite.fusion.features import HeadFeed, head_scores
+from moclip_lite.fusion.heads.base import Head
+from moclip_lite.fusion.heads.cosine_text import CosineText
+from moclip_lite.fusion.heads.text import TextPool
+from moclip_lite.fusion.heads.tip_adapter import TipAdapter
 from moclip_lite.fusion.registry import BESIDE, NEED_TEXT, TEXT_POOLS
 from moclip_lite.fusion.tables import FeatureTable
-from moclip_lite.fusion.text import TextPool
-from moclip_lite.fusion.tip_adapter import TipAdapter
 from moclip_lite.fusion.training import fit_head
 from moclip_lite.training.checkpoint import load_weights, save_weights
 from moclip_lite.training.settings import TrainSettings

@@ -14,7 +14,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from moclip_lite.errors import MoclipError
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.parallel.cluster_worker import PACKAGES
 from moclip_lite.storage.cache_keys import STAGES
 

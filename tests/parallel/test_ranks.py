@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from moclip_lite.datasets import Clip
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.motion.augment import RandomView
 from moclip_lite.motion.batches import MotionFeed
 from moclip_lite.motion.extract import extract_motion

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from moclip_lite.datasets import Clip
-from moclip_lite.experiment.fold import with_sources
+from moclip_lite.experiment.fold.one_pass import with_sources
 from moclip_lite.results.confusion import save_confusion_png
 from moclip_lite.results.metrics import Cost
 from moclip_lite.results.predictions import ClipKey, Prediction

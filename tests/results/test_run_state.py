@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.stored import load_motion_network
+from moclip_lite.experiment.fold.stored import load_motion_network
 from moclip_lite.results.fold_folder import STAGES
 from moclip_lite.results.read import load_run
 from moclip_lite.results.run_folder import RunFolder

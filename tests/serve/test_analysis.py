@@ -20,8 +20,8 @@ from moclip_lite.predict.content import content_digest
 from moclip_lite.predict.open_run import open_run
 from moclip_lite.predict.prediction import Prediction
 from moclip_lite.serve.child.analysis import Analysis, Task
+from moclip_lite.serve.http.refusal import Refusal
 from moclip_lite.serve.models import PredictAnswer
-from moclip_lite.serve.refusal import Refusal
 from moclip_lite.serve.worker import child_command
 from moclip_lite.storage.files import read_tensors, write_tensors
 

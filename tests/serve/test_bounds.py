@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.serve.bodies import MAX_BODY, UPLOAD_PATHS
+from moclip_lite.serve.http.bodies import MAX_BODY, UPLOAD_PATHS
 
 from support.serving import Serving, serving
 from support.waiting import PATIENCE, until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.serve.refusal import Refusal
+from moclip_lite.serve.http.refusal import Refusal
 from moclip_lite.serve.root_files import RootFiles
 from moclip_lite.serve.workplace import Workplace
 

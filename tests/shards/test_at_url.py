@@ -10,7 +10,7 @@ import pytest
 
 from moclip_lite.errors import CheckpointError, ConfigError, DataError
 from moclip_lite.experiment.feature_pack import pack_file
-from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.shards import write as writing
 from moclip_lite.shards.index import INDEX
 from moclip_lite.shards.read import ShardReader

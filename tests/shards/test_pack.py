@@ -20,9 +20,9 @@ from moclip_lite.datasets.extraction import ExtractReport
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
-from moclip_lite.experiment.feature_shards import load_feature_shards
-from moclip_lite.experiment.feature_storage import load_features, save_features
-from moclip_lite.experiment.packed import PackedClips, PackedExtractor
+from moclip_lite.experiment.inputs.feature_shards import load_feature_shards
+from moclip_lite.experiment.inputs.feature_storage import load_features, save_features
+from moclip_lite.experiment.inputs.packed_clips import PackedClips, PackedExtractor
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.results.run_folder import RunFolder

@@ -114,7 +114,7 @@ def _carry_out(
 ) -> None:
     """Analyse one video and answer."""
     from ...datasets.clip_errors import CLIP_ERRORS, sentence_of
-    from ..refusal import Refusal
+    from ..http.refusal import Refusal
     from .analysis import Analysis, Task
 
     path = task["video"]

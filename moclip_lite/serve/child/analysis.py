@@ -17,7 +17,7 @@ from mv_tools.source import Source
 from ...errors import CheckpointError
 from ...predict.classifier import Classifier
 from ...storage.files import write_json, write_text
-from ..refusal import Refusal
+from ..http.refusal import Refusal
 from .preview import make_preview, player_start, plays_in_browsers
 from .vectors import write_vectors
 

@@ -1,0 +1,1 @@
+"""One fold: its features, its models (trained or loaded), their scores and their calibration."""

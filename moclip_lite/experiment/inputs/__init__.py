@@ -1,0 +1,1 @@
+"""What an experiment reads: data sets of videos, packed clips, and files of features."""
