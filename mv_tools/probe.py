@@ -227,6 +227,7 @@ def _summarize_pictures(
         first_gop=first_gop,
         pattern="".join(types.get(i, " ") for i in range(min(first_gop, _MAX_PATTERN))).split(" ")[0],
         sample=totals.read,
+        unread=len(chosen) - totals.read,
         **totals.figures(),
         bits=_bits(decoder, headers, by_type),
         areas=totals.shares(_HEVC_AREAS if decoder.metadata.codec == "hevc" else _AREAS),

@@ -50,6 +50,7 @@ class PictureSummary:
         first_gop: pictures in the first GOP.
         pattern: picture types of the first GOP, its first 300 pictures at most.
         sample: number of pictures whose motion was read.
+        unread: number of pictures that were chosen for the sample and could not be read.
         inter_share: percent of the blocks of P and B pictures that are inter predicted; None where none of
             them was read.
         mean_motion, max_motion: length of motion of P and B pictures in pixels per frame; None likewise.
@@ -66,6 +67,7 @@ class PictureSummary:
     first_gop: int
     pattern: str
     sample: int
+    unread: int
     inter_share: float | None
     mean_motion: float | None
     max_motion: float | None

@@ -146,7 +146,10 @@ def _reader(summary: StreamSummary) -> str:
         return ""
     if pictures.sample == total:
         return f"{pictures.backend}, all pictures"
-    return f"{pictures.backend}, {pictures.sample} of {total} pictures (--all for all)"
+    text = f"{pictures.backend}, {pictures.sample} of {total} pictures"
+    if pictures.unread:
+        text += f", {pictures.unread} could not be read"
+    return text + (" (--all for all)" if pictures.sample + pictures.unread < (total or 0) else "")
 
 
 def _print_types(summary: StreamSummary) -> None:

@@ -184,3 +184,17 @@ def test_a_second_video_track_is_a_note(clip: Path, clip_b: Path, tmp_path: Path
 )
 def test_repeated_patterns_are_written_once(pattern: str, length: int, words: str) -> None:
     assert _gop(pattern, length) == words
+
+
+def test_pictures_that_cannot_be_read_are_counted(clip: Path, tmp_path: Path) -> None:
+    """They are no reason to ask for all pictures, which were asked for."""
+    from moclip_lite.cli.probe_tables import _reader
+
+    content = annex_b(clip).read_bytes()
+    cut = tmp_path / "cut.h264"
+    cut.write_bytes(content[:-200])
+    summary = probe(cut, sample=None)
+    assert summary.pictures is not None
+    total = len(MotionDecoder(clip))
+    assert (summary.pictures.sample, summary.pictures.unread) == (total - 1, 1)
+    assert _reader(summary) == f"native, {total - 1} of {total} pictures, 1 could not be read"
