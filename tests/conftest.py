@@ -33,6 +33,8 @@ settings.load_profile("moclip")
 # Processes that tests start inherit both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# GPUs compute in float32, as the CPU does: figures are compared with tolerances of float32.
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 
 SLOW_MODULES = (
     "mobileviclip/test_commands.py",
