@@ -93,7 +93,7 @@ class ClipArrays:
                 f"{self.path} holds no features of {name} (data.appearance); "
                 f"its {len(self._arrays)} arrays are called {shorten(list(self._arrays), 3)}"
             )
-        return np.asarray(self._arrays[entry], np.float32)
+        return self._arrays[entry]
 
     def report(self, clips: Sequence[Clip], warn: Callable[[str], None]) -> ExtractReport:
         """What there is for clips: digests of their arrays as keys, the others as failures.
@@ -136,14 +136,16 @@ class ClipArrays:
 
 
 def _checked(path: Path, name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array as [frames, length]."""
+    """The array as float32 [frames, length]."""
     if array.dtype.kind != "f" or array.ndim not in (1, 2) or not array.size:
         raise CheckpointError(
             f"{path}: {name!r} is {array.dtype} {list(array.shape)}; "
             "expected floating-point [length] or [frames, length]"
         )
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
-        raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+        raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite in float32")
     return array[None] if array.ndim == 1 else array
 
 

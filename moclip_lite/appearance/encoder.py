@@ -97,15 +97,41 @@ class AppearanceEncoder(ABC):
             ConfigError: the model has no text.
         """
 
+    def features(self, batch: Tensor) -> npt.NDArray[np.float32]:
+        """The same as :meth:`encode_prepared`, of finite numbers.
+
+        Raises:
+            CheckpointError: the weights give others.
+        """
+        return self._finite(self.encode_prepared(batch), "features")
+
     def encode_images(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Preprocess and encode pictures: uint8 [N, H, W, 3] -> float32 [N, dim]."""
-        return self.encode_prepared(self.prepare(pictures))
+        """Preprocess and encode pictures: uint8 [N, H, W, 3] -> float32 [N, dim].
+
+        Raises:
+            CheckpointError: the weights give features that are not finite.
+        """
+        return self.features(self.prepare(pictures))
+
+    def _finite(self, rows: npt.NDArray[np.float32], what: str) -> npt.NDArray[np.float32]:
+        if not np.isfinite(rows).all():
+            raise CheckpointError(
+                f"{self.model_name} with the weights {self.pretrained} gives {what} that are not finite "
+                "numbers: the weights are damaged, or made for other operations"
+            )
+        return rows
 
     def class_vectors(self, labels: Sequence[str], prompts: Prompts) -> npt.NDArray[np.float32]:
-        """Text embedding of each label, the normalised mean over its sentences: float32 [C, dim]."""
+        """Text embedding of each label, the normalised mean over its sentences: float32 [C, dim].
+
+        Raises:
+            WeightsUnavailable, ConfigError: see :meth:`encode_text`.
+            CheckpointError: the weights give embeddings that are not finite.
+        """
         rows = []
         for label in labels:
-            mean = self.encode_text(prompts.sentences(label)).mean(axis=0)
+            sentences = self.encode_text(prompts.sentences(label))
+            mean = self._finite(sentences, "text embeddings").mean(axis=0)
             rows.append(mean / np.linalg.norm(mean))
         return np.stack(rows).astype(np.float32)
 
@@ -137,6 +163,8 @@ class LazyEncoder:
         self.seed = seed
         model, pretrained, weights_of = settings.model, settings.pretrained, settings.weights_of
         self._identity: list[Any] = [model, pretrained, seed, weights_of, stage_versions("encoder")]
+        if settings.video:
+            self._identity.append({"frames": settings.frames})  # shape the model, as in :func:`make_encoder`
         weights = Path(pretrained).expanduser()
         if weights.is_file():
             self._identity += [digest_file(weights), description_digest(weights)]

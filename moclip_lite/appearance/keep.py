@@ -21,7 +21,10 @@ def keep_features(
     """Encode a clip's frames, write the entry: `features` float32 [frames, D], `times`, `weights` [frames].
 
     One clip at a time: in a batch the last bits of a result would depend on the other clips.
+
+    Raises:
+        CheckpointError: the weights give features that are not finite; nothing is kept.
     """
     facts = {"times": frames.facts.times, "weights": frames.facts.weights}
     keep_notes(cache, key, frames.notes)
-    cache.put("clip", key, {"features": encoder.encode_prepared(pictures), **facts})
+    cache.put("clip", key, {"features": encoder.features(pictures), **facts})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -22,6 +23,7 @@ from ..mobileviclip.weights import RANDOM
 from ..storage.files import write_tensors
 from ..training.checkpoint import weights_digest
 from ..training.costs import count_cost
+from ..training.foreign import read_checkpoint
 from ..training.freeze import freeze
 from .encoder import AppearanceEncoder
 from .weights import FileWeights, WeightsConfig, header_of, open_clip, resolve_file, tag_config
@@ -113,13 +115,18 @@ class OpenClipEncoder(AppearanceEncoder):
             raise CheckpointError(f"{path}: there is no such checkpoint (clip.pretrained)")
         self._file = file = resolve_file(self.model_name, path, self.weights_of)
         try:
-            return self._build(str(path), file.config.arguments(), weights_only=not file.trusted)
+            net, preprocess = self._build(str(path), file.config.arguments(), weights_only=not file.trusted)
         except Exception as error:  # torch, safetensors and open_clip raise many classes
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            # torch names missing and unexpected tensors in the lines after the first.
+            words = " ".join(str(error).split()) or type(error).__name__
+            reason = textwrap.shorten(words, 300, placeholder=" ...")
             raise CheckpointError(
                 f"{path} can't be loaded into {self.model_name}: it is damaged, "
                 f"made for another model, or holds more than tensors ({reason})"
             ) from error
+        if not file.trusted:
+            _require_same(path, self.model_name, net)
+        return net, preprocess
 
     def _build(self, pretrained: str | None, config: dict[str, Any], **options: Any) -> tuple[nn.Module, Any]:
         """Create open_clip's model and preprocessing."""
@@ -201,6 +208,25 @@ class OpenClipEncoder(AppearanceEncoder):
                 f"the tokenizer of {self.model_name} can't be downloaded here; "
                 "pictures can be encoded without it, sentences can't"
             ) from error
+
+
+def _require_same(path: Path, model: str, net: nn.Module) -> None:
+    """Refuse tensors of another size or kind, which open_clip makes fit, and those that are not finite."""
+    loaded = net.state_dict()
+    for name, held in read_checkpoint(path, "clip.pretrained")[0].items():
+        name = name.removeprefix("module.")
+        value = loaded.get(name, loaded.get(f"text.{name}"))
+        if value is None:
+            continue  # a layout that open_clip converts, or refuses
+        if held.shape != value.shape and not held.numel() == value.numel() == 1:
+            raise CheckpointError(
+                f"{path}: {name!r} has shape {tuple(held.shape)}, {model} needs {tuple(value.shape)}"
+            )
+        if held.is_floating_point() != value.is_floating_point():
+            raise CheckpointError(f"{path}: {name!r} holds {held.dtype}, {model} needs {value.dtype}")
+    for name, value in loaded.items():
+        if not torch.isfinite(value).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
 
 
 def _refuse_tag(weights_of: str | None, weights: str) -> None:

@@ -14,7 +14,7 @@ _SCALE: Final = 100.0  # CLIP's logit scale at the end of its training (Radford 
 
 def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Normalise vectors [..., D] to length 1; zeros stay zeros."""
-    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
+    norm = np.linalg.norm(np.asarray(rows, np.float64), axis=-1, keepdims=True)  # squares of float32 overflow
     return np.asarray(rows / np.maximum(norm, 1e-12), np.float32)
 
 

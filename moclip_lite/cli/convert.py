@@ -50,9 +50,10 @@ def convert(
 
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """
-    from ..appearance.settings import VIDEO_MODELS
+    from ..appearance.settings import OPEN_CLIP, VIDEO_MODELS
     from ..storage.files import check_output
 
+    model = model.removeprefix(f"{OPEN_CLIP}:")
     check_output(out)
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")

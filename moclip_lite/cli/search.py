@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -110,7 +111,8 @@ def search(
         raise typer.BadParameter("a query is empty; say what to look for")
     video_index = load_index(index)
     original = video_index.model
-    spec = model_spec(model or original.name, pretrained or original.pretrained, original.seed)
+    asked = model_spec(model or original.name, pretrained or original.pretrained, original.seed)
+    spec = replace(asked, num_frames=original.num_frames)
     if spec == original:
         encoder = _load_original(index, spec, device, reporter)
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigError
+from ..storage.names import is_blank
 from ..storage.plain_yaml import read_yaml
 
 __all__ = ["TEMPLATES", "Prompts", "normalize_caption", "read_prompts", "readable"]
@@ -131,4 +132,4 @@ def _texts(value: Any) -> bool:
     """Whether a value is a list of texts, none of them blank."""
     if not isinstance(value, list) or not value:
         return False
-    return all(isinstance(text, str) and text.strip() for text in value)
+    return all(isinstance(text, str) and not is_blank(text) for text in value)

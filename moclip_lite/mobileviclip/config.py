@@ -31,6 +31,7 @@ IMAGENET: Final[Statistics] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Used with the published MobileViCLIP weights."""
 
 _MAX_SIZE: Final = 4096  # limit of every count, because configurations are also read from files
+_MAX_DEPTH: Final = 64  # of blocks and layers, which are made one by one before the tensors are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,8 @@ class MobileViClipConfig:
         sizes += [self.text_width, self.text_heads, self.text_layers]
         if len(self.depths) != 4 or len(self.dims) != 4 or not all(0 < n <= _MAX_SIZE for n in sizes):
             raise ConfigError(f"the sizes of a MobileViCLIP must be from 1 to {_MAX_SIZE}, in four stages")
+        if max(*self.depths, self.text_layers) > _MAX_DEPTH:
+            raise ConfigError(f"depths and text_layers of a MobileViCLIP must be at most {_MAX_DEPTH}")
         if self.image_size % 32 or self.dims[3] % 32 or self.text_width % self.text_heads:
             raise ConfigError(
                 f"image_size {self.image_size} and the last of dims, {self.dims[3]}, must be "

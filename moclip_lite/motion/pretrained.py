@@ -8,7 +8,7 @@ stem is adapted to two channels as timm adapts those that it downloads.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ def load_pretrained(network: nn.Module, name: str, path: Path) -> None:
     """
     state, _ = read_checkpoint(path, "motion.pretrained")
     wanted = {key: value for key, value in network.state_dict().items() if not key.startswith(_CLASSIFIER)}
-    inside = _behind(state, find_prefix(state, wanted))
+    inside = _inside(path, state, wanted)
     if name == "efficientnet_b0" and not any(key.startswith("encoder.") for key in inside):
         encoder: Any = network.get_submodule("encoder.net")
         _load_image_network(encoder, path, state)
@@ -125,14 +125,19 @@ def _rate(recipe: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _behind(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _inside(path: Path, state: dict[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
+    """The tensors of the network with the expected names, which may be a part of the file's."""
+    try:
+        prefix = find_prefix(state, expected)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: it {error}") from error
     return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
 
 
 def _load_image_network(encoder: nn.Module, path: Path, state: dict[str, Tensor]) -> None:
     from timm.models import adapt_input_conv
 
-    inside = _behind(state, find_prefix(state, encoder.state_dict()))
+    inside = _inside(path, state, encoder.state_dict())
     held = {key: value for key, value in inside.items() if not key.startswith(_CLASSIFIER)}
     stem = held.get(_STEM)
     if stem is not None and stem.ndim == 4 and stem.shape[1] == 3:

@@ -53,7 +53,7 @@ STAGES: dict[str, StageCode] = {
     "text": StageCode(2, (*_ENCODERS, "transformers")),
     "encoder": StageCode(2, (*_ENCODERS, "torchvision"), cached=False),
     "motion_tokens": StageCode(4, ("timm", "torch")),
-    "trained": StageCode(5, ("numpy", "scikit-learn", "timm", "torch")),
+    "trained": StageCode(6, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(2, cached=False),
     "video": StageCode(6, (*_ENCODERS, *_PICTURES), reads_video=True),
     "window": StageCode(7, (*_ENCODERS, *_PICTURES), reads_video=True),

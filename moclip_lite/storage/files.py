@@ -278,5 +278,9 @@ def _open_tensors(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
+    except OSError as error:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder, not a safetensors file") from error
+        raise
     except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error

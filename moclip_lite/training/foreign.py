@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -26,8 +27,10 @@ _CONTAINERS: Final = (
     "network",
     "net",
 )
+_VARIANCE: Final = ".running_var"
 _COUNTERS: Final = ".num_batches_tracked"  # unused in evaluation; checkpoints before PyTorch 0.4 have none
 _SHOWN: Final = 3  # names in a message
+_USED: Final = re.compile(r"\b(encoder_q|online\w*|teacher\w*)\.")  # of two networks; others lag behind
 
 
 def read_checkpoint(path: Path, setting: str) -> tuple[dict[str, Tensor], str]:
@@ -91,18 +94,35 @@ def _read(path: Path) -> Any:
 
 
 def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
-    """The shortest prefix under which a file holds most of the expected names; "" if none fits better."""
+    """The prefix under which a file holds most of the expected names; "" if none fits better.
+
+    Of a network that learned without labels and its moving average, the one that its authors use: the query
+    encoder of MoCo, the online network of BYOL, the teacher of DINO.
+
+    Raises:
+        CheckpointError: two complete networks, of which it does not say which one is used.
+    """
     wanted = set(expected)
     anchors = sorted(wanted, key=len, reverse=True)[:3] + sorted(wanted)[:3]
     candidates = {""}
     for anchor in anchors:
         candidates |= {name[: -len(anchor)] for name in names if name.endswith(f".{anchor}")}
 
-    def fit(prefix: str) -> tuple[int, int]:
-        held = {name[len(prefix) :] for name in names if name.startswith(prefix)}
-        return len(held & wanted), -len(prefix)
+    def fit(prefix: str) -> int:
+        return len(wanted.intersection(name[len(prefix) :] for name in names if name.startswith(prefix)))
 
-    return max(sorted(candidates), key=fit)
+    fits = {prefix: fit(prefix) for prefix in sorted(candidates, key=lambda prefix: (len(prefix), prefix))}
+    best = max(fits.values())
+    complete = [prefix for prefix, count in fits.items() if count == best]
+    if best < len(wanted) or len(complete) == 1:
+        return complete[0]
+    used = [prefix for prefix in complete if _USED.search(prefix)]
+    if len(used) != 1:
+        raise CheckpointError(
+            f"holds {len(complete)} networks of these tensors, behind {' and '.join(map(repr, complete))}; "
+            "save the one to use in a file of its own"
+        )
+    return used[0]
 
 
 def load_strictly(path: Path, model: str, network: nn.Module, held: Mapping[str, Tensor]) -> None:
@@ -145,8 +165,12 @@ def _check(path: Path, model: str, expected: Mapping[str, Tensor], held: Mapping
             )
         if held[name].is_floating_point() != value.is_floating_point():
             raise CheckpointError(f"{path}: {name!r} holds {held[name].dtype}, {model} needs {value.dtype}")
-        if not torch.isfinite(held[name]).all():
-            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+        if held[name].layout is not torch.strided:
+            raise CheckpointError(f"{path}: {name!r} is a sparse tensor; save it as a dense one")
+        if not torch.isfinite(held[name].to(value.dtype)).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite in {value.dtype}")
+        if name.endswith(_VARIANCE) and (held[name] < 0).any():
+            raise CheckpointError(f"{path}: {name!r} holds negative variances")
 
 
 def _some(names: list[str]) -> str:

@@ -77,6 +77,28 @@ def test_checkpoints_that_do_not_fit_are_refused(
     assert not (tmp_path / "ran").exists()
 
 
+CHANGED = {
+    "not finite": ("visual.conv1.weight", lambda value: value * float("nan"), "not finite"),
+    "text not finite": ("token_embedding.weight", lambda value: value * float("nan"), "not finite"),
+    "whole numbers": ("visual.conv1.weight", lambda value: value.to(torch.int8), "torch.int8"),
+    "positions": ("visual.positional_embedding", lambda value: torch.cat([value, value[1:16]]), "shape"),
+    "text positions": ("positional_embedding", lambda value: value[:50], r"\(50, "),
+    "unexpected": ("visual.other", lambda value: torch.zeros(2), "visual.other"),
+    "missing": ("visual.proj", lambda value: None, "visual.proj"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_weights_are_not_changed_to_fit(random_encoder: OpenClipEncoder, tmp_path: Path, kind: str) -> None:
+    """open_clip resizes position embeddings, and takes integers and what is not finite."""
+    name, change, words = CHANGED[kind]
+    state = {key: value.clone() for key, value in random_encoder._net.state_dict().items()}
+    state[name] = change(state.get(name))
+    torch.save({f"module.{k}": v for k, v in state.items() if v is not None}, tmp_path / "clip.pt")
+    with pytest.raises(CheckpointError, match=words):
+        OpenClipEncoder(MODEL, str(tmp_path / "clip.pt"))
+
+
 def test_unknown_models_and_tags_name_the_nearest() -> None:
     with pytest.raises(ConfigError, match="ViT-B-32"):
         OpenClipEncoder("ViT-B32", "openai")

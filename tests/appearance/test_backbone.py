@@ -23,6 +23,9 @@ from moclip_lite.appearance.backbones.timm_library import TimmLibrary
 from moclip_lite.appearance.backbones.torchvision_library import TorchvisionLibrary
 from moclip_lite.appearance.create import make_encoder
 from moclip_lite.appearance.encoder import AppearanceEncoder, LazyEncoder
+from moclip_lite.appearance.frames import ClipFrames
+from moclip_lite.appearance.keep import keep_features
+from moclip_lite.appearance.pooling import FrameFacts
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
@@ -139,6 +142,36 @@ def test_wrapped_checkpoints_are_unwrapped(wrapping: str, tmp_path: Path) -> Non
         assert "neck.weight" in wrapped.describe()
 
 
+@pytest.mark.parametrize(
+    ("used", "beside"),
+    [("encoder_q", "encoder_k"), ("online_encoder", "target_encoder"), ("teacher", "student")],
+)
+def test_of_two_networks_the_one_that_is_used_is_taken(used: str, beside: str, tmp_path: Path) -> None:
+    """Of MoCo, BYOL and DINO, whose files hold a moving average beside the network, or the network beside it."""
+    model = "timm:test_resnet"
+    state = whole(model).state_dict()
+    torch.save(state, tmp_path / "plain.pth")
+    both = {f"module.{used}.{k}": v for k, v in state.items()}
+    both |= {f"module.{beside}.{k}": v + 1 for k, v in state.items()}
+    torch.save({"state_dict": both}, tmp_path / "both.pth")
+    loaded = encoder(model, tmp_path / "both.pth")
+    plain = encoder(model, tmp_path / "plain.pth")
+    np.testing.assert_array_equal(loaded.encode_images(PICTURES), plain.encode_images(PICTURES))
+    assert f"module.{used}." in loaded.describe()
+
+
+def test_features_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    """Each weight is finite; their products are not."""
+    model = "timm:test_resnet"
+    state = {k: v * 1e30 if v.ndim == 4 else v for k, v in whole(model).state_dict().items()}
+    torch.save(state, tmp_path / "large.pth")
+    large, cache = encoder(model, tmp_path / "large.pth"), FeatureCache(tmp_path / "cache")
+    frames = ClipFrames(PICTURES, FrameFacts.even(2))
+    with pytest.raises(CheckpointError, match=r"large\.pth gives features that are not finite numbers"):
+        keep_features(cache, "0" * 32, large, large.prepare(PICTURES), frames)
+    assert cache.get("clip", "0" * 32) is None
+
+
 class _Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.touch, (Path("ran"),)  # type: ignore[return-value]
@@ -159,6 +192,19 @@ HOSTILE: dict[str, tuple[Callable[[State], Any], str]] = {
     "huge by strides": (lambda state: _changed(state, **{STEM: torch.zeros(1).expand(10**11)}), "shape"),
     "whole numbers": (lambda state: _changed(state, **{STEM: torch.ones_like(state[STEM]).long()}), "int64"),
     "not finite": (lambda state: _changed(state, **{STEM: state[STEM] * float("nan")}), "not finite"),
+    "not finite in float32": (
+        lambda state: _changed(state, **{STEM: state[STEM].double() * 1e300}),
+        "finite",
+    ),
+    "negative variance": (
+        lambda state: {k: -v if k.endswith("running_var") else v for k, v in state.items()},
+        "negative variances",
+    ),
+    "sparse": (lambda state: _changed(state, **{STEM: state[STEM].to_sparse()}), "sparse"),
+    "two networks": (
+        lambda state: {f"{part}.{k}": v for part in ("model", "other") for k, v in state.items()},
+        "holds 2 networks of these tensors, behind 'model.' and 'other.'",
+    ),
     "other network": (lambda state: timm.create_model("test_vit").state_dict(), "does not fit"),
     "image tower of CLIP": (lambda state: {"visual.proj": torch.zeros(2)}, "open_clip"),
 }
@@ -372,3 +418,16 @@ def test_a_remembered_digest_is_of_the_weights_and_of_the_file_beside_them(tmp_p
     assert lazy("none", 1).digest != lazy("none", 2).digest
     assert "random weights" in lazy("none", 1).random
     assert lazy("none", 1).cost["gflops"] > 0
+
+
+def test_what_is_remembered_of_a_video_model_is_of_its_number_of_frames(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache")
+
+    def lazy(frames: int) -> LazyEncoder:
+        settings = AppearanceSettings(model="mobileviclip-tiny", pretrained="none", frames=frames)
+        return LazyEncoder(settings, 0, cache, lambda: make_encoder(settings, 0, CPU))
+
+    remembered = [(lazy(frames).digest, lazy(frames).cost["parameters"]) for frames in (2, 4)]
+    made = [lazy(frames).encoder for frames in (2, 4)]
+    assert remembered == [(one.weights_digest, one.frame_cost()["parameters"]) for one in made]
+    assert remembered[0] != remembered[1]

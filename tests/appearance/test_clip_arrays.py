@@ -15,6 +15,7 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from moclip_lite.appearance.clip_arrays import ClipArrays, read_clip_arrays
+from moclip_lite.appearance.zero_shot import unit
 from moclip_lite.datasets import Clip
 from moclip_lite.errors import CheckpointError, ConfigError, DataError
 from moclip_lite.experiment.config import load_experiment
@@ -136,6 +137,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "none": (".npz", lambda path: npz(path, {}, "")),
     "whole numbers": (".npz", lambda path: npz(path, {"a": np.ones(3, int)}, "")),
     "not finite": (".npz", lambda path: npz(path, {"a": np.array([np.nan])}, "")),
+    "not finite in float32": (".npz", lambda path: npz(path, {"a": np.array([1e39])}, "")),
     "three axes": (".npz", lambda path: npz(path, {"a": np.ones((2, 2, 2))}, "")),
     "uneven frames": (".npz", lambda path: npz(path, {"a": np.ones((2, 3)), "b": np.ones((1, 3))}, "")),
     "uneven length": (".npz", lambda path: npz(path, {"a": np.ones(3), "b": np.ones(4)}, "")),
@@ -149,6 +151,12 @@ def test_hostile_files_are_refused(kind: str, tmp_path: Path) -> None:
     write(path)
     with pytest.raises(CheckpointError, match=rf"f{ending}"):
         read_clip_arrays(path)
+
+
+def test_long_features_are_normalised() -> None:
+    """The squares of their numbers are beyond float32."""
+    rows = np.array([[3e20, 4e20], [0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(unit(rows), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
 
 
 def test_other_endings_and_absent_files_are_refused(tmp_path: Path) -> None:

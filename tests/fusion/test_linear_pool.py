@@ -170,3 +170,16 @@ def test_one_class_is_refused() -> None:
     one = table(8, 0, classes=1)
     with pytest.raises(DataError, match="at least two classes"):
         fitted("linear_pool", one, one)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0])
+def test_frames_that_are_alike_are_one_frame(size: float) -> None:
+    """However often a picture is repeated: the rounding of its mean is no spread."""
+    head = fitted("linear_pool", table(60, 0), table(60, 1))
+    motion, frames = table(20, 2).motion, size * table(20, 2).appearance[:, :1]
+    with torch.no_grad():
+        once = head(motion, frames)
+        for count in range(2, 17):
+            torch.testing.assert_close(head(motion, frames.repeat(1, count, 1)), once, rtol=1e-4, atol=1e-4)
+        slightly = torch.cat([frames, frames + 1e-3 * size], dim=1)
+        assert not torch.allclose(head(motion, slightly), once, rtol=1e-2)

@@ -21,8 +21,12 @@ from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.mobileviclip import VARIANTS, create_mobileviclip, load_model, save_model
+from moclip_lite.mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from moclip_lite.mobileviclip.training.settings import VideoTextSettings
+from moclip_lite.progress import Silent
+from moclip_lite.retrieval import WindowSpec, build_index, save_index
 from moclip_lite.sampling import frame_positions
+from moclip_lite.storage.cache import FeatureCache
 from mv_tools import read_rgb_at
 
 from support.cli import assert_ok, assert_refused, launched, moclip
@@ -75,6 +79,7 @@ def test_index_and_search(videos: Path, weights: Path, tmp_path: Path) -> None:
     assert_refused(moclip("search", "x", "--index", index, "--pretrained", "none"), "other weights")
     assert_refused(moclip("search", " ", "--index", index), "empty")
     assert_refused(moclip("search", "x", "--index", weights), "not an index")
+    assert_refused(moclip("search", "x", "--index", tmp_path), "is a folder, not a safetensors file")
     assert_refused(moclip("search", "x", "--index", tmp_path / "absent.safetensors"), "missing")
     assert_refused(moclip("index", tmp_path / "absent", "--out", index), "no such folder")
     assert_refused(moclip("index", videos, "--out", tmp_path / "i.csv"), ".safetensors")
@@ -262,6 +267,17 @@ def test_a_finished_training_is_kept(videos: Path, weights: Path, tmp_path: Path
     words = ("train", "video-text", table, "--root", videos, "-o", tmp_path / "x", *MODEL, "--pretrained")
     words += (weights,)
     assert_refused(moclip(*words), "too few")
+
+
+def test_an_index_is_searched_with_the_frames_it_was_made_with(videos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "four.safetensors"
+    model = shaken(dataclasses.replace(TINY_8, num_frames=4))
+    model.weights = "made for tests"
+    save_model(weights, model)
+    spec = ModelSpec(name="tiny", pretrained=str(weights), num_frames=4)
+    index = build_index(videos, VideoTextEncoder(spec), WindowSpec(), FeatureCache(tmp_path / "c"), Silent())
+    save_index(tmp_path / "i.safetensors", index)
+    assert_ok(moclip("search", "x", "--index", tmp_path / "i.safetensors"))
 
 
 def test_convert(tmp_path: Path, weights: Path) -> None:

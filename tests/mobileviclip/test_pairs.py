@@ -51,6 +51,8 @@ def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
         ("clip,caption\n", "no rows"),
         ("a,b\n1,2\n", "column"),
         ("clip,caption\nx,\n", "row 1 has no caption"),
+        ("clip,caption\nx,a wall\ny,\u200b\n", "row 2 has no caption"),
+        ("clip,caption\n,a wall\n", "row 1 names no clip"),
         ("", "can't be read"),
     ],
 )
@@ -63,6 +65,16 @@ def test_unusable_tables_are_refused(tmp_path: Path, text: str, words: str) -> N
     (tmp_path / "t.parquet").write_text(text)
     with pytest.raises(DataError, match="can't be read"):
         read_pairs(tmp_path / "t.parquet")
+
+
+def test_a_clip_without_a_name_is_no_file_beside_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos.mp4").write_bytes(b"x")
+    (tmp_path / "videos" / "1.mp4").write_bytes(b"x")
+    table = tmp_path / "t.parquet"
+    pd.DataFrame({"clip": [1, None], "caption": ["a", "b"]}).astype({"clip": "Int64"}).to_parquet(table)
+    with pytest.raises(DataError, match="row 2 names no clip"):
+        read_pairs(table, tmp_path / "videos")
 
 
 @pytest.mark.parametrize("caption_first", [True, False])
@@ -132,7 +144,7 @@ def test_names_without_or_with_two_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
-    monkeypatch.setattr(pd, "read_parquet", lambda path: (_ for _ in ()).throw(ImportError("pyarrow")))
+    monkeypatch.setattr(pd, "read_parquet", lambda path, **_: (_ for _ in ()).throw(ImportError("pyarrow")))
     with pytest.raises(MoclipError, match=r"moclip-lite\[parquet\]"):
         read_pairs(tmp_path / "t.parquet")
 

@@ -55,6 +55,15 @@ class _Stop(Exception):
     pass
 
 
+def test_the_learning_rate_falls_after_its_peak() -> None:
+    with pytest.raises(ValueError, match=r"warmup \(5\) must be below epochs \(1\)"):
+        VideoTextSettings(epochs=1, warmup=5)
+    short = VideoTextSettings(epochs=1)
+    rates = [learning_rate(short, step, 30) for step in range(30)]
+    assert max(rates) == pytest.approx(short.lr)
+    assert rates[-1] < rates[15] < rates[10]
+
+
 def test_the_published_schedule_is_the_default() -> None:
     s = VideoTextSettings()
     assert (s.epochs, s.warmup, s.lr, s.betas, s.weight_decay, s.freeze_text) == (
@@ -242,6 +251,11 @@ def test_a_folder_continues_with_the_contents_of_its_clips_only(
     (tmp_path / "run" / "model.safetensors").unlink()
     train()
     assert len(calls) == 3  # which writes it from the checkpoint
+    written = (tmp_path / "run" / "model.safetensors").read_bytes()
+    (tmp_path / "run" / "model.safetensors").write_bytes(written[:1000])
+    assert train() == metrics
+    assert len(calls) == 4
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == written
     (tmp_path / "other").write_bytes(b"x")
     (tmp_path / "other").replace(tmp_path / "c")
     with pytest.raises(ConfigError, match=r"another training \(clips were replaced\); choose another folder"):

@@ -78,6 +78,15 @@ def spoil_config(about: dict[str, object]) -> None:
     about["config"]["dims"] = [16, 32, 4096, 4096]  # type: ignore[index]
 
 
+def spoil_depth(about: dict[str, object]) -> None:
+    """Modules that take minutes to make, of a small file."""
+    about["config"]["depths"] = [4096, 4096, 4096, 4096]  # type: ignore[index]
+
+
+def spoil_layers(about: dict[str, object]) -> None:
+    about["config"]["text_layers"] = 4096  # type: ignore[index]
+
+
 def spoil_key(about: dict[str, object]) -> None:
     about["config"]["dimensions"] = 3  # type: ignore[index]
 
@@ -86,6 +95,13 @@ def spoil_deviation(about: dict[str, object]) -> None:
     about["config"]["normalization"] = [[0, 0, 0], [1, 0, 1]]  # type: ignore[index]
 
 
+SPOILT_CONFIGS = {
+    "config": spoil_config,
+    "key": spoil_key,
+    "deviation": spoil_deviation,
+    "depth": spoil_depth,
+    "layers": spoil_layers,
+}
 SPOILT = {
     "nan": ("log_temperature", float("nan")),
     "too large": ("log_temperature", 1e300),  # for float32
@@ -93,9 +109,7 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize(
-    "how", ["cut", "other", "config", "key", "nan", "lacking", "variance", "too large", "deviation"]
-)
+@pytest.mark.parametrize("how", ["cut", "other", "nan", "lacking", "variance", "too large", *SPOILT_CONFIGS])
 def test_damaged_files_are_refused(tmp_path: Path, how: str) -> None:
     path = tmp_path / "m.safetensors"
     model = shaken()
@@ -113,8 +127,8 @@ def test_damaged_files_are_refused(tmp_path: Path, how: str) -> None:
         name, value = SPOILT[how]
         state[name] = torch.full_like(state[name], value, dtype=torch.float64)
         save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
-    elif how in ("config", "key", "deviation"):
-        {"config": spoil_config, "key": spoil_key, "deviation": spoil_deviation}[how](about)
+    elif how in SPOILT_CONFIGS:
+        SPOILT_CONFIGS[how](about)
         save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
     with pytest.raises(CheckpointError, match=r"m\.safetensors"):
         load_model(path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LinearAppearance", "LinearMotion", "LinearOneFrame", "LinearPool", "MiddleFrame"]
 
+_ROUNDING: Final = 1e-5  # of float32 in a mean of frames, relative to their length
 _LINEAR: Final = ("motion", "appearance")  # streams with a logistic regression; derived heads have others
 
 
@@ -85,14 +86,14 @@ class LinearPool(Head):
         """What the classifier of a stream sees, standardised: [B, Dm] or [B, 2 Da].
 
         The deviation of a single frame is unknown: it gets the mean of the training clips, which is 0. So
-        does that of frames that are all alike.
+        does that of frames that are all alike, up to rounding.
         """
         if stream == "motion":
             feature: Tensor = self.motion_norm(pool_tokens(motion))
             return feature
         frames = self.frames(appearance)
         deviation = _spread(frames)
-        known = (deviation > 0).any(dim=-1, keepdim=True)
+        known = deviation.norm(dim=-1, keepdim=True) > _ROUNDING * frames[:, 0].norm(dim=-1, keepdim=True)
         spread = self.spread_norm(deviation) * known
         return torch.cat([self.appearance_norm(frames.mean(dim=1)), spread], dim=-1)
 

@@ -14,7 +14,7 @@ from ...errors import CheckpointError, ConfigError
 from ...parallel.ranks import joined
 from ...progress import Reporter
 from ...storage.content_digests import ContentDigests
-from ...storage.digest import digest_bytes
+from ...storage.digest import digest_bytes, digest_file
 from ...storage.files import read_json, write_json
 from ...training.checkpoint import weights_digest
 from ..encoder import ModelSpec, create_model, located
@@ -30,6 +30,7 @@ __all__ = ["train_video_text"]
 
 _DESCRIPTION: Final = "training.json"
 _METRICS: Final = "metrics.json"  # written last
+_DIGEST: Final = "weights"  # of the weights file, in metrics.json
 
 
 def train_video_text(
@@ -92,7 +93,7 @@ def train_video_text(
         if part.leads:
             _name_weights(model, len(pairs), settings.freeze_text)
             save_model(folder / MODEL_FILE, model)
-            write_json(folder / _METRICS, metrics)
+            write_json(folder / _METRICS, {**metrics, _DIGEST: digest_file(folder / MODEL_FILE)})
         return metrics
 
 
@@ -136,15 +137,17 @@ def _contents(pairs: Sequence[Pair], folder: Path) -> str:
 
 
 def _finished(folder: Path, settings: VideoTextSettings) -> dict[str, Any] | None:
-    """The metrics of a folder whose training is at its end, else None."""
+    """The metrics of a folder whose training is at its end and holds the weights it wrote, else None."""
     if not all((folder / name).is_file() for name in (MODEL_FILE, _METRICS)):
         return None
     try:
         metrics = read_json(folder / _METRICS)
     except CheckpointError:
         return None  # cut short: written again
-    whole = isinstance(metrics, dict) and len(metrics.get("epochs", ())) == settings.epochs
-    return metrics if whole else None
+    if not isinstance(metrics, dict) or len(metrics.get("epochs", ())) != settings.epochs:
+        return None
+    written = digest_file(folder / MODEL_FILE)
+    return metrics if metrics.pop(_DIGEST, written) == written else None  # earlier versions kept none
 
 
 def _refuse_another(folder: Path, description: dict[str, Any]) -> bool:

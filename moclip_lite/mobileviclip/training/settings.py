@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from ...settings import Settings
 
@@ -18,7 +19,7 @@ class VideoTextSettings(Settings):
 
     Attributes:
         epochs: passes over the pairs.
-        warmup: epochs in which the learning rate rises.
+        warmup: epochs in which the learning rate rises, fewer than `epochs`; a third of them for one epoch.
         batch: pairs per step and process.
         lr: peak learning rate.
         betas, weight_decay: AdamW's; biases, norms, scales and the temperature have no decay.
@@ -38,3 +39,12 @@ class VideoTextSettings(Settings):
     grad_checkpointing: bool = Field(False)
     threads: int = Field(2, ge=1, le=1024)
     seed: int = Field(0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _check_warmup(self) -> Self:
+        """The rate falls after its peak, so that a training ends with a small one."""
+        if self.warmup >= self.epochs:
+            if "warmup" in self.model_fields_set:
+                raise ValueError(f"warmup ({self.warmup:g}) must be below epochs ({self.epochs})")
+            self.__dict__["warmup"] = self.epochs / 3  # frozen; as in the published schedule
+        return self

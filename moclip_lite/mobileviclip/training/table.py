@@ -12,6 +12,7 @@ from ...datasets.clip import shorten
 from ...datasets.prompts import normalize_caption
 from ...datasets.walk import VIDEO_SUFFIXES
 from ...errors import DataError, MoclipError
+from ...storage.names import is_blank
 from .pairs import Pair
 
 __all__ = ["read_pairs"]
@@ -27,15 +28,17 @@ def read_pairs(table: Path, root: Path | None = None) -> list[Pair]:
     default the table's folder; a name without suffix is looked up among video files.
 
     Raises:
-        DataError: a missing or unreadable table, an empty caption, or missing clips.
+        DataError: a missing or unreadable table, a row without caption or clip, or missing clips.
     """
     frame = _read_table(table)
     clips, captions = (_column(table, frame, names) for names in (_CLIP_COLUMNS, _CAPTION_COLUMNS))
     base = root if root is not None else table.parent
     pairs, absent, groups = [], [], dict[str, int]()
     for number, (clip, caption) in enumerate(zip(frame[clips], frame[captions], strict=True), start=1):
-        if not isinstance(caption, str) or not caption.strip():
+        if not isinstance(caption, str) or is_blank(caption):
             raise DataError(f"{table}: row {number} has no caption")
+        if pd.isna(clip) or is_blank(str(clip)):
+            raise DataError(f"{table}: row {number} names no clip")
         path = _find_clip(base, str(clip))
         if path is None:
             absent.append(str(clip))
@@ -54,7 +57,7 @@ def _read_table(table: Path) -> pd.DataFrame:
         raise DataError(f"{table}: there is no such table")
     try:
         if table.suffix.lower() == ".parquet":
-            return pd.read_parquet(table)
+            return pd.read_parquet(table, dtype_backend="numpy_nullable")  # whole numbers stay whole
         return _read_csv(table)
     except DataError:
         raise
