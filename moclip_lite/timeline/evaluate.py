@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .timeline import NONE, Timeline
+from .timeline import Timeline
 
 __all__ = [
     "OVERLAPS",
@@ -192,7 +192,7 @@ def _time_right(timeline: Timeline, truth: Sequence[TimedLabel]) -> tuple[float,
     wanted = _labels_at(middles, [(t.start, t.end, t.label) for t in truth])
     given = _labels_at(middles, [(s.start, s.end, s.label) for s in timeline.segments])
     right = np.array([a == b for a, b in zip(wanted, given, strict=True)], bool)
-    annotated = np.array([name != NONE for name in wanted], bool)
+    annotated = np.array([name is not None for name in wanted], bool)
     return (
         float(lengths[right].sum()),
         float(lengths[right & annotated].sum()),
@@ -201,9 +201,9 @@ def _time_right(timeline: Timeline, truth: Sequence[TimedLabel]) -> tuple[float,
     )
 
 
-def _labels_at(times: npt.NDArray[np.float64], spans: Sequence[tuple[float, float, str]]) -> list[str]:
-    """The label at each time."""
-    labels = [NONE] * len(times)
+def _labels_at(times: npt.NDArray[np.float64], spans: Sequence[tuple[float, float, str]]) -> list[str | None]:
+    """The label at each time; None where there is none, as a class may be called "none"."""
+    labels: list[str | None] = [None] * len(times)
     for start, end, label in spans:
         first, stop = np.searchsorted(times, (start, end))
         labels[first:stop] = [label] * (stop - first)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,8 +22,19 @@ from ..results.calibration import Calibration, temper
 from ..streams import Stream
 from .model import WindowScore
 from .timeline import NONE, Segment, TimelineWindow
+from .viterbi import best_path, common_path
 
-__all__ = ["SHORTEST", "SWITCH_PENALTY", "best_path", "join_windows", "timeline_window"]
+__all__ = [
+    "SHORTEST",
+    "SWITCH_PENALTY",
+    "Before",
+    "Evidence",
+    "closed_bins",
+    "decided_bins",
+    "join_windows",
+    "labels_of_bins",
+    "timeline_window",
+]
 
 SWITCH_PENALTY: Final = 0.5
 """Cost of a change of label, in nats of the odds."""
@@ -77,11 +89,56 @@ def join_windows(
     """
     if not scores:
         return []
-    bins = _Bins(scores)
-    if not len(bins.centres):  # all pictures have one time
-        return []
     if shortest is None:
         shortest = SHORTEST * float(np.median([score.end - score.start for score in scores]))
+    evidence = Evidence.of(scores, labels, calibration, threshold)
+    if not len(evidence.values):  # all pictures have one time
+        return []
+    return evidence.segments(labels_of_bins(evidence, penalty, shortest), labels)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What windows say of each bin of time.
+
+    Attributes:
+        edges: float64 [bins + 1], seconds.
+        values: float64 [bins, 1 + classes], evidence for "none" (0) and for the classes.
+        answers: float64 [bins, classes], mean probabilities of the stream that answers.
+        streams: name -> float64 [bins, classes], likewise.
+    """
+
+    edges: Times
+    values: Times
+    answers: Times
+    streams: Mapping[str, Times]
+
+    @classmethod
+    def of(
+        cls,
+        scores: Sequence[WindowScore],
+        labels: Sequence[str],
+        calibration: Calibration,
+        threshold: float | None = None,
+    ) -> Evidence:
+        """Of windows; see :func:`join_windows`."""
+        return _evidence(scores, labels, calibration, threshold)
+
+    def since(self, time: float) -> Evidence:
+        """The bins after a time, the one that it cuts included."""
+        first = int(np.searchsorted(self.edges[1:], time + _SAME_TIME, side="right"))
+        streams = {name: means[first:] for name, means in self.streams.items()}
+        return Evidence(self.edges[first:], self.values[first:], self.answers[first:], streams)
+
+    def segments(self, path: npt.NDArray[np.int64], labels: Sequence[str]) -> list[Segment]:
+        """Equal neighbours of a path over the first bins, joined; state 0 is none."""
+        return _segments(path, self.edges[: len(path) + 1], self.answers, self.streams, labels)
+
+
+def _evidence(
+    scores: Sequence[WindowScore], labels: Sequence[str], calibration: Calibration, threshold: float | None
+) -> Evidence:
+    bins = _Bins(scores)
     limits, answers = bins.sums(1), bins.sums(len(labels))
     streams = {name: bins.sums(len(labels)) for name in sorted({n for score in scores for n in score.scores})}
     fallback = calibration.of(next(iter(streams), "")).threshold
@@ -99,29 +156,85 @@ def join_windows(
     evidence = _log_odds(answers.mean()) - _log_odds(limits.mean())
     evidence[limits.weights == 0] = _log_odds(np.zeros(1))  # no window there
     evidence = np.concatenate([np.zeros((len(evidence), 1)), evidence], axis=1)
-    path = _without_short(evidence, bins.edges, penalty, shortest)
     means = {name: sums.mean() for name, sums in streams.items()}
-    return _segments(path, bins.edges, answers.mean(), means, labels)
+    return Evidence(bins.edges, evidence, answers.mean(), means)
 
 
-def _without_short(
-    evidence: npt.NDArray[np.float64], edges: Times, penalty: float, shortest: float
+class Before(NamedTuple):
+    """What is decided of the time before the first bin: its last state, and for how many seconds it holds."""
+
+    state: int
+    seconds: float
+
+
+def labels_of_bins(
+    evidence: Evidence, penalty: float, shortest: float, before: Before | None = None
 ) -> npt.NDArray[np.int64]:
     """The best path without segments shorter than `shortest` seconds: their labels are ruled out there, and
-    the path is chosen again."""
-    evidence = evidence.copy()
+    the path is chosen again. int64 [bins]."""
+    values = evidence.values.copy()
     while True:
-        path = best_path(evidence, penalty)
-        bounds = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
-        short = [
-            (first, stop)
-            for first, stop in itertools.pairwise(bounds)
-            if path[first] and edges[stop] - edges[first] < shortest - _SAME_TIME
-        ]
-        if not short:
+        path = best_path(values, penalty, None if before is None else before.state)
+        if not _rule_out_short(values, path, evidence.edges, shortest, before):
             return path
-        for first, stop in short:
-            evidence[first:stop, path[first]] = -np.inf
+
+
+def decided_bins(
+    evidence: Evidence, until: float, penalty: float, shortest: float, before: Before | None = None
+) -> int:
+    """How many of the first bins have a label that no window to come can change.
+
+    Evidence up to `until` is final. Whatever follows, the best path goes through one of the states of the
+    last final bin: where the best paths to all of them agree, nothing can change it. A segment that is not
+    closed there, and shorter than `shortest`, may still be given up.
+
+    Args:
+        evidence: of all windows so far.
+        until: seconds; windows to come reach no further back.
+        penalty, shortest: as in :func:`join_windows`.
+        before: the decided time before the first bin.
+    """
+    bins = int(np.searchsorted(evidence.edges[1:], until + _SAME_TIME, side="right"))
+    values = evidence.values[:bins].copy()
+    while bins:
+        path = common_path(values[:bins], penalty, None if before is None else before.state)
+        bins, closed = len(path), closed_bins(path)
+        if not bins:
+            break
+        if path[closed] and _length(evidence.edges, path, closed, bins, before) < shortest - _SAME_TIME:
+            bins = closed
+        if not _rule_out_short(values, path[:closed], evidence.edges, shortest, before):
+            break
+    return bins
+
+
+def closed_bins(path: npt.NDArray[np.int64]) -> int:
+    """Bins before the last segment of a path, which may go on."""
+    changes = np.flatnonzero(np.diff(path))
+    return int(changes[-1]) + 1 if len(changes) else 0
+
+
+def _length(edges: Times, path: npt.NDArray[np.int64], first: int, stop: int, before: Before | None) -> float:
+    """Seconds of a segment, with those before the first bin."""
+    seconds = float(edges[stop] - edges[first])
+    return seconds + (before.seconds if before and not first and path[0] == before.state else 0.0)
+
+
+def _rule_out_short(
+    values: Times, path: npt.NDArray[np.int64], edges: Times, shortest: float, before: Before | None
+) -> bool:
+    """Rule out the labels of short segments where they are; tells whether there were any."""
+    if not len(path):
+        return False
+    bounds = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+    short = [
+        (first, stop)
+        for first, stop in itertools.pairwise(bounds)
+        if path[first] and _length(edges, path, first, stop, before) < shortest - _SAME_TIME
+    ]
+    for first, stop in short:
+        values[first:stop, path[first]] = -np.inf
+    return bool(short)
 
 
 def _log_odds(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -193,31 +306,3 @@ def _segments(
         score = float(share @ answers[part, label])
         segments.append(Segment(float(edges[first]), float(edges[stop]), labels[label], score, scores))
     return segments
-
-
-def best_path(evidence: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.int64]:
-    """The states with the largest sum of evidence minus `penalty` for each change of state.
-
-    Args:
-        evidence: [steps, states].
-        penalty: 0 or more.
-
-    Returns:
-        int64 [steps].
-    """
-    steps, states = evidence.shape
-    best = np.empty((steps, states))
-    came_from = np.zeros((steps, states), np.int64)
-    best[0] = evidence[0]
-    same = np.arange(states)
-    for step in range(1, steps):
-        before = best[step - 1]
-        other = int(before.argmax())
-        changes = before[other] - penalty > before
-        came_from[step] = np.where(changes, other, same)
-        best[step] = evidence[step] + np.where(changes, before[other] - penalty, before)
-    path = np.empty(steps, np.int64)
-    path[-1] = best[-1].argmax()
-    for step in range(steps - 1, 0, -1):
-        path[step - 1] = came_from[step, path[step]]
-    return path

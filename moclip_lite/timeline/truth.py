@@ -40,7 +40,7 @@ class Truth:
         """The annotations of the videos that were labelled; a row without times is about the whole video.
 
         Raises:
-            DataError: a row begins behind the end of its video.
+            DataError: a row begins or ends behind the end of its video, or ends before its first picture.
         """
         by_path = {timeline.path: timeline for timeline in timelines}
         labels = []
@@ -56,6 +56,11 @@ class Truth:
                     f"{self.path}, row {row.number}, column {column}: "
                     f"{start if column == 'start' else end:g} s is behind "
                     f"the end of {row.video}, which is {last:.2f} s long"
+                )
+            if end <= first:
+                raise DataError(
+                    f"{self.path}, row {row.number}, column end: {end:g} s is before "
+                    f"the first picture of {row.video}, which is shown at {first:.2f} s"
                 )
             labels.append(TimedLabel(str(row.path), max(start, first), min(end, last), row.label))
         return labels

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Final
 
 from mv_tools import LivePicture, LiveStatistics, MotionError, MotionFrame
@@ -22,7 +24,7 @@ from ..timeline.model import WindowModel
 from ..timeline.options import STRIDE
 from ..timeline.scorer import WindowScorer
 from ..timeline.timeline import Segment
-from .events import Event, EventJoiner
+from .events import MAX_UNDECIDED, Event, EventJoiner
 from .settings import WatchSettings
 
 __all__ = ["Camera", "CameraStatistics"]
@@ -86,6 +88,8 @@ class Camera:
         self._counts = CameraStatistics()
         self._seconds, self._events = 0.0, 0  # those of the counts, which change with each picture
         self._reader: LiveReader | None = None
+        self._scoring: _Scoring | None = None
+        self._lock, self._abandoned = threading.Lock(), False  # of what is scored
         self._thread: threading.Thread | None = None
 
     @property
@@ -140,19 +144,40 @@ class Camera:
             window=self._window,
             stride=self._stride,
             threshold=settings.threshold,
+            patience=math.inf if self._address.kind == "file" else MAX_UNDECIDED,
         )
-        scoring = _Scoring(self, reader, joiner, tells_time=self._address.kind != "file")
+        tells_time = self._address.kind != "file"
+        scoring = self._scoring = _Scoring(self, reader, joiner, tells_time=tells_time)
+
+        def give(events: Callable[[], list[Event]]) -> None:
+            with self._lock:
+                for event in [] if self._abandoned else events():
+                    emit(event)
+
+        def finish() -> list[Event]:
+            # Who ends watching waits: no network is asked any more, only what was scored is given out.
+            return scoring.finish(score_rest=not self._stop.is_set())
+
         try:
             for item in reader.items():
-                for event in scoring.take(item):
-                    emit(event)
+                give(partial(scoring.take, item))
         except (MotionError, OSError):  # what was seen before holds
-            for event in scoring.finish(score_rest=not self._stop.is_set()):
-                emit(event)
+            give(finish)
             raise
-        # Who ends watching waits: no network is asked any more, only what was scored is given out.
-        for event in scoring.finish(score_rest=not self._stop.is_set()):
-            emit(event)
+        give(finish)
+
+    def abandon(self, emit: Callable[[Event], None], seconds: float) -> bool:
+        """Give out what was scored, of a camera whose thread waits for its source; False if it is at work."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            self._abandoned = True
+            if self._scoring is not None:
+                for event in self._scoring.finish(score_rest=False):
+                    emit(event)
+        finally:
+            self._lock.release()
+        return True
 
     def admits(self, lag: float) -> bool:
         """Whether a window that is late by `lag` seconds is scored; it is counted either way."""

@@ -8,13 +8,21 @@ from typing import Any, Final
 
 from ..results.calibration import Calibration
 from ..timeline.model import WindowScore
-from ..timeline.segments import join_windows
+from ..timeline.segments import (
+    SHORTEST,
+    SWITCH_PENALTY,
+    Before,
+    Evidence,
+    closed_bins,
+    decided_bins,
+    labels_of_bins,
+)
 from ..timeline.timeline import Segment
 
-__all__ = ["Event", "EventJoiner"]
+__all__ = ["MAX_UNDECIDED", "Event", "EventJoiner"]
 
-_MAX_WINDOWS: Final = 16
-"""Windows that are joined at a time: of a longer segment, the first part is kept as it is."""
+MAX_UNDECIDED: Final = 0.3
+"""Seconds that a label may be undecided, in whole strides; then it is the best one so far."""
 
 _MAX_LENGTH: Final = 60
 """Windows' lengths after which a segment is given out though it continues."""
@@ -60,15 +68,16 @@ class Event:
 class EventJoiner:
     """Joins the windows of a stream into segments as they come.
 
-    Segments are those of :func:`moclip_lite.timeline.segments.join_windows` over the windows so far. One is
-    final when no window to come reaches into it; it is given out then, and once only. What a segment given
-    out covers belongs to no other.
+    They are those of :func:`moclip_lite.timeline.segments.join_windows` over all windows of the stream: a
+    label is final when no window to come can change it, and a segment is given out when the label behind it
+    is final. Where a label stays undecided for longer than `patience`, the best one so far is taken.
 
     Args:
         labels: class names.
         calibration: of the run.
         window, stride: in seconds.
         threshold: in place of the calibration's.
+        patience: in seconds, of which whole strides count; no more than :data:`_MAX_LENGTH` windows' lengths.
     """
 
     def __init__(
@@ -79,75 +88,70 @@ class EventJoiner:
         window: float,
         stride: float,
         threshold: float | None,
+        patience: float = MAX_UNDECIDED,
     ) -> None:
         self._labels, self._calibration, self._threshold = labels, calibration, threshold
         self._window, self._stride = window, stride
-        self._scores: list[WindowScore] = []
-        self._open: Segment | None = None  # final up to its end, and may continue
-        self._final_until = float("-inf")
+        self._patience = stride * (min(patience, _MAX_LENGTH * window) // stride)
+        self._shortest = SHORTEST * window
+        self._scores: list[WindowScore] = []  # those that reach up to what is decided, or behind it
+        self._open: Segment | None = None  # decided up to its end, and may continue
+        self._decided = self._latest = float("-inf")  # seconds; the start of the last window
+        self._before: Before | None = None
 
     def add(self, score: WindowScore) -> list[Segment]:
         """Add the next window; returns the segments that are now final."""
         given: list[Segment] = []
         if score.end - score.start <= 2 * _SAME_TIME:  # of a single picture
             return given
-        if self._scores and score.start < self._scores[-1].start - _SAME_TIME:
+        if score.start < self._latest - _SAME_TIME:
             given += self.finish()
+        self._latest = score.start
         self._scores.append(score)
-        until = score.start + self._stride  # windows to come reach no further back
-        return given + self._join(until)
+        return given + self._decide(score.start + self._stride)
 
     def finish(self) -> list[Segment]:
         """End the stream; returns the segments that are left."""
-        given = self._join(float("inf"))
+        given = self._decide(float("inf"))
         given += self._close()
         self._scores.clear()
+        self._before = None
         return given
 
-    def _join(self, until: float) -> list[Segment]:
-        """Join the windows; returns the segments that are final by a time."""
-        joined = join_windows(
-            self._scores,
-            self._labels,
-            self._calibration,
-            threshold=self._threshold,
-            shortest=self._window / 2,
-        )
+    def _decide(self, until: float) -> list[Segment]:
+        """Decide what can be decided; windows to come reach no further back than `until` seconds."""
+        # Those that end there keep a bin's edge.
+        self._scores = [score for score in self._scores if score.end >= self._decided - _SAME_TIME]
+        if not self._scores:
+            return []
+        evidence = Evidence.of(self._scores, self._labels, self._calibration, self._threshold)
+        evidence = evidence.since(self._decided)
+        if self._before is not None and evidence.edges[0] > self._decided + _SAME_TIME:  # no window there
+            self._before = Before(0, float(evidence.edges[0]) - self._decided)
+        rules = SWITCH_PENALTY, self._shortest, self._before
+        if until == float("inf"):
+            bins = len(evidence.values)
+        else:
+            overdue = int((evidence.edges[1:] <= until - self._patience + _SAME_TIME).sum())
+            bins = max(decided_bins(evidence, until, *rules), overdue)
+        if not bins:
+            return []
+        path = labels_of_bins(evidence, *rules)[:bins]
         given: list[Segment] = []
-        waiting: Segment | None = None
-        for segment in joined:
-            start = max(segment.start, self._final_until)
-            if segment.end <= start + _SAME_TIME:
-                continue
-            rest = replace(segment, start=start)
-            if segment.end <= until + _SAME_TIME:
-                given += self._extend(rest)
-            elif len(self._scores) >= _MAX_WINDOWS and until > start:
-                given += self._extend(replace(rest, end=until))
-            else:
-                waiting = rest
-                break
-        first = until if waiting is None else waiting.start
-        if len(self._scores) >= _MAX_WINDOWS:
-            first = until
-        if self._open is not None and not self._goes_on(waiting, until):
+        for segment in evidence.segments(path, self._labels):
+            given += self._extend(segment)
+        self._decided = float(evidence.edges[bins])
+        if self._open is not None and self._open.end < self._decided - _SAME_TIME:  # behind it is no action
             given += self._close()
-        self._scores = [score for score in self._scores if score.end > min(first, until)]
+        first = closed_bins(path)
+        seconds = self._decided - float(evidence.edges[first])
+        if not first and self._before is not None and self._before.state == path[-1]:
+            seconds += self._before.seconds
+        self._before = Before(int(path[-1]), seconds)
         return given
-
-    def _goes_on(self, waiting: Segment | None, until: float) -> bool:
-        """Whether the kept part may be continued by what is not final yet."""
-        part = self._open
-        assert part is not None
-        if until <= part.end + _SAME_TIME:
-            return part.end - part.start < _MAX_LENGTH * self._window
-        if waiting is None or waiting.label != part.label:
-            return False
-        return waiting.start <= part.end + _SAME_TIME
 
     def _extend(self, segment: Segment) -> list[Segment]:
-        """Add a final part: to the one before, if it continues that."""
-        self._final_until = segment.end
+        """Add a decided part: to the one before, if it continues that; a very long one is given in parts."""
         part = self._open
         if part is None or part.label != segment.label or segment.start > part.end + _SAME_TIME:
             given = self._close()
@@ -162,11 +166,11 @@ class EventJoiner:
         scores = {name: mean(part.scores.get(name, 0.0), row) for name, row in segment.scores.items()}
         score = mean(part.score, segment.score)
         self._open = replace(part, end=segment.end, score=score, scores=scores)
-        return []
+        return self._close() if total >= _MAX_LENGTH * self._window else []
 
     def _close(self) -> list[Segment]:
         """Give out the kept part, unless it is the short rest of another."""
         part, self._open = self._open, None
-        if part is None or part.end - part.start < self._window / 2 - _SAME_TIME:
+        if part is None or part.end - part.start < self._shortest - _SAME_TIME:
             return []
         return [part]

@@ -130,9 +130,10 @@ class Watch:
             deadline = time.monotonic() + _JOIN_SECONDS
             for camera in self.cameras:
                 camera.join(max(0.0, deadline - time.monotonic()))
+            held = [camera for camera in self.cameras if camera.alive and not camera.abandon(emit, _POLL)]
             with lock:
                 ended = True  # the caller closes the sinks
-            for camera in self.cameras:
+            for camera in held:
                 if camera.alive:
                     say(
                         f"camera {camera.name} did not end in {_JOIN_SECONDS:g} s: "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import shlex
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -110,6 +112,8 @@ class Command:
         if not self._words:
             raise ArgumentError("--exec names no program")
         self._say = say
+        self._running: subprocess.Popen[str] | None = None
+        self._closed = False
         if shutil.which(self._words[0]) is None:
             raise ArgumentError(f"--exec: there is no program {self._words[0]!r} that can be run")
         self._arguments(Event("camera", 0.0, 1.0, "label", 1.0, 0.0, ""))
@@ -126,26 +130,48 @@ class Command:
             ) from None
 
     def put(self, event: Event) -> None:
-        """Run the command and wait for it, ten seconds at most."""
+        """Run the command and wait for it, ten seconds at most; nothing is run after :meth:`close`."""
+        if self._closed:
+            return
         text = json.dumps(event.to_dict()) + "\n"
         try:
-            done = subprocess.run(  # noqa: S603  # the user's own command, without a shell
+            running = subprocess.Popen(  # noqa: S603  # the user's own command, without a shell
                 self._arguments(event),
-                input=text,
+                stdin=subprocess.PIPE,
                 text=True,
                 stdout=subprocess.DEVNULL,
-                timeout=_COMMAND_SECONDS,
-                check=False,
+                start_new_session=True,  # what it starts is ended with it
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            reason = getattr(error, "strerror", None) or f"no end after {_COMMAND_SECONDS:g} s"
-            self._say(f"the command {self._words[0]} failed: {str(reason).lower()}")
+        except OSError as error:
+            self._say(f"the command {self._words[0]} failed: {(error.strerror or str(error)).lower()}")
             return
-        if done.returncode:
-            self._say(f"the command {self._words[0]} failed with exit code {done.returncode}")
+        self._running = running
+        if self._closed:
+            _end(running)
+        try:
+            running.communicate(text, _COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            _end(running)
+            running.communicate()
+            self._say(f"the command {self._words[0]} was ended after {_COMMAND_SECONDS:g} s")
+            return
+        if running.returncode and not self._closed:
+            self._say(f"the command {self._words[0]} failed with exit code {running.returncode}")
 
     def close(self) -> None:
-        """Nothing is left."""
+        """End the command, if it still runs."""
+        self._closed = True
+        if self._running is not None and self._running.poll() is None:
+            _end(self._running)
+
+
+def _end(running: subprocess.Popen[str]) -> None:
+    """End a process and those that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(running.pid, signal.SIGKILL)
+        else:  # Windows
+            running.kill()
 
 
 class Background:
@@ -181,7 +207,9 @@ class Background:
         except queue.Full:
             pass
         if self._thread.is_alive():
-            self._say(f"{self._name}: {self._queue.qsize()} events were not given any more")
+            ended = f"ended within an event after {_CLOSE_SECONDS:g} s"
+            waiting = sum(event is not None for event in self._queue.queue)
+            self._say(f"{self._name}: {ended}" + (f", {waiting} more were not given" if waiting else ""))
         if self.dropped:
             self._say(f"{self._name}: {self.dropped} events were dropped")
         self._sink.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from moclip_lite.errors import DataError
 from moclip_lite.timeline.evaluate import (
     OVERLAPS,
     TimedLabel,
@@ -15,6 +18,7 @@ from moclip_lite.timeline.evaluate import (
     temporal_iou,
 )
 from moclip_lite.timeline.timeline import Segment, Timeline
+from moclip_lite.timeline.truth import read_truth
 
 
 def _timeline(video: str, duration: float, found: Sequence[TimedLabel]) -> Timeline:
@@ -103,6 +107,27 @@ def test_time_accuracy_counts_what_is_none() -> None:
     assert scores.average_precision[0.3] == 100  # intersection 2, union 6
     assert scores.average_precision[0.5] == 0
     assert scores.boundary_error is None
+
+
+def test_a_class_that_is_called_none_is_a_class() -> None:
+    truth = [TimedLabel("v", 0, 2, "walk"), TimedLabel("v", 2, 10, "none")]
+    scores = evaluate_timelines([_timeline("v", 10, truth[:1])], truth)
+    assert (scores.time_accuracy, scores.action_accuracy) == (pytest.approx(20), pytest.approx(20))
+
+
+def test_annotations_before_the_first_picture_are_refused(tmp_path: Path) -> None:
+    """The video of a recording may begin behind its sound."""
+    (tmp_path / "v.mkv").write_bytes(b"")
+    table = tmp_path / "truth.csv"
+    timeline = replace(_timeline(str(tmp_path / "v.mkv"), 7, []), start=3.0)
+    for rows, found in (("v.mkv,a,1,4\nv.mkv,b,5,7\n", [(3.0, 4.0), (5.0, 7.0)]), ("v.mkv,a,0,2\n", None)):
+        table.write_text(f"video,label,start,end\n{rows}")
+        truth = read_truth(table, ["a", "b"])
+        if found is None:
+            with pytest.raises(DataError, match=r"row 2, column end: 2 s is before .* shown at 3\.00 s"):
+                truth.labels([timeline])
+        else:
+            assert [(label.start, label.end) for label in truth.labels([timeline])] == found
 
 
 def test_nothing_found_and_other_labels_score_zero() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from moclip_lite.results.calibration import Calibration, StreamCalibration, fit_stream, still_energy, temper
 from moclip_lite.timeline.model import WindowScore
-from moclip_lite.timeline.segments import best_path, join_windows, timeline_window
+from moclip_lite.timeline.segments import join_windows, timeline_window
 from moclip_lite.timeline.timeline import Segment, Timeline, clock
+from moclip_lite.timeline.viterbi import best_path
 
 LABELS = ("run", "jump", "sit")
 CALIBRATION = Calibration(
