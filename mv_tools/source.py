@@ -15,6 +15,8 @@ from typing import IO, Any, Final, TypeAlias
 import av
 import av.container
 import av.error
+import av.packet
+import av.stream
 import av.video.stream
 from av.stream import Disposition
 
@@ -22,7 +24,16 @@ from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .remote import RemoteFile, RemoteReader
 from .urls import is_url, spelled
 
-__all__ = ["FORMATS", "Source", "SourceLike", "file_stamp", "open_video", "utf8_path", "video_tracks"]
+__all__ = [
+    "FORMATS",
+    "Source",
+    "SourceLike",
+    "demuxed",
+    "file_stamp",
+    "open_video",
+    "utf8_path",
+    "video_tracks",
+]
 
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
 
@@ -185,6 +196,26 @@ def _video_stream(container: av.container.InputContainer, name: str) -> av.video
         "nothing"
     ]
     raise UnsupportedStream(f"{name}: no video stream (the file holds: {', '.join(kinds)})")
+
+
+def demuxed(
+    container: av.container.InputContainer, *streams: av.stream.Stream
+) -> Iterator[av.packet.Packet[Any]]:
+    """The packets of streams that hold data, up to the end of the container.
+
+    PyAV ends with an empty packet for each stream, for decoders. It is not asked for them: a container such
+    as MPEG-TS may have gained streams while it was read, and PyAV fails on those it did not know at first.
+
+    Raises:
+        av.error.FFmpegError: the container can't be read further.
+    """
+    packets: Any = container.demux(*streams)
+    for packet in packets:
+        if packet.size:
+            yield packet
+        elif packet.pts is None and packet.dts is None:
+            packets.close()
+            return
 
 
 @contextmanager

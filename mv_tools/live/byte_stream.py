@@ -8,6 +8,7 @@ import select
 import stat
 import sys
 import time
+from pathlib import Path
 from threading import Event
 from typing import IO, Final
 
@@ -30,6 +31,7 @@ class ByteStream:
         received: bytes read so far.
         head: the first eight of them.
         stalled: whether it ended because no data came for `timeout` seconds.
+        changed: why a file is not the one any more that was opened, as a sentence; empty if it is.
         movable: whether it can be moved in.
     """
 
@@ -37,7 +39,7 @@ class ByteStream:
 
     def __init__(self, timeout: float, stop: Event) -> None:
         self.timeout, self._stop = timeout, stop
-        self.received, self.head, self.stalled = 0, b"", False
+        self.received, self.head, self.stalled, self.changed = 0, b"", False, ""
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -69,16 +71,32 @@ class GrowingFile(ByteStream):
     Args:
         file: unbuffered; closed by :meth:`close`.
         timeout, stop: see :class:`ByteStream`.
+        path: of the file.
+
+    It ends where the file is written anew, or another one takes its place: what is there now does not
+    continue what was read.
     """
 
-    def __init__(self, file: IO[bytes], timeout: float, stop: Event) -> None:
+    def __init__(self, file: IO[bytes], timeout: float, stop: Event, path: str) -> None:
         super().__init__(timeout, stop)
-        self._file = file
+        self._file, self._path = file, path
 
     def _available(self, size: int) -> bytes | None:
         data = self._file.read(size)
-        if not data:
-            self._stop.wait(_POLL)
+        if data:
+            return data
+        opened = os.fstat(self._file.fileno())
+        if opened.st_size < self._file.tell():
+            self.changed = "the file was written anew: reading ended where it was before"
+            return None
+        try:
+            same = os.path.samestat(opened, Path(self._path).stat())
+        except OSError:
+            same = True  # removed: what was opened may still grow
+        if not same:
+            self.changed = "another file took its place: reading ended with the one that was opened"
+            return None
+        self._stop.wait(_POLL)
         return data
 
     def close(self) -> None:
@@ -155,7 +173,7 @@ def open_bytes(path: str, timeout: float, stop: Event) -> GrowingFile | Pipe:
     if not stat.S_ISREG(mode):
         return Pipe(descriptor, timeout, stop, owned=True)
     file = os.fdopen(descriptor, "rb", buffering=0)
-    return (_CompleteFile if is_complete_mp4(file) else GrowingFile)(file, timeout, stop)
+    return (_CompleteFile if is_complete_mp4(file) else GrowingFile)(file, timeout, stop, path)
 
 
 def standard_input(timeout: float, stop: Event) -> Pipe:

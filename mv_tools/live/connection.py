@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from ..display import Display, read_display
 from ..errors import MalformedStream, MotionError, SourceUnavailable, UnsupportedStream
 from ..pictures.native_headers import NATIVE_CODECS
-from ..source import Source
+from ..source import Source, demuxed
 from .address import Address, Transport
 from .byte_stream import ByteStream, Pipe, open_bytes, standard_input
 
@@ -75,8 +75,8 @@ class Connection:
         rate = context.framerate or self._stream.guessed_rate or self._stream.average_rate
         self.step = float(1 / rate) if rate else _USUAL_STEP
 
-    def packets(self) -> Iterator[LivePacket]:
-        """The packets of the video up to the end.
+    def packets(self) -> Iterator[LivePacket | None]:
+        """The packets of the video up to the end, None for those of other streams, such as sound.
 
         Raises:
             SourceUnavailable: the connection broke, or no data came for too long.
@@ -85,17 +85,19 @@ class Connection:
         base = self._stream.time_base or Fraction(0)
         numerator, denominator = base.numerator, base.denominator
         try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    pts, dts = packet.pts, packet.dts
-                    yield LivePacket(
-                        bytes(packet),
-                        None if pts is None else pts * numerator / denominator,
-                        bool(packet.is_keyframe),
-                        bool(packet.is_corrupt),
-                        None if dts is None else dts * numerator / denominator,
-                        not packet.is_discard,
-                    )
+            for packet in demuxed(self._container, *self._container.streams):
+                if packet.stream_index != self._stream.index:
+                    yield None
+                    continue
+                pts, dts = packet.pts, packet.dts
+                yield LivePacket(
+                    bytes(packet),
+                    None if pts is None else pts * numerator / denominator,
+                    bool(packet.is_keyframe),
+                    bool(packet.is_corrupt),
+                    None if dts is None else dts * numerator / denominator,
+                    not packet.is_discard,
+                )
         except av.error.FFmpegError as error:
             # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
             if self._file is not None and _is_passing_mp4(self._file):
@@ -105,7 +107,9 @@ class Connection:
 
     @property
     def end(self) -> str:
-        """Why a pipe ended early, as a sentence; empty if it did not."""
+        """Why a file or pipe ended early, as a sentence; empty if it did not."""
+        if self._file is not None and self._file.changed:
+            return self._file.changed
         if not isinstance(self._file, Pipe) or not self._file.stalled:
             return ""
         return f"no data came for {self._file.timeout:g} s: reading ended (a longer timeout waits longer)"
@@ -171,9 +175,9 @@ def _video(address: Address, container: InputContainer) -> VideoStream:
         if context is not None and context.codec.canonical_name in NATIVE_CODECS:
             return stream
     held = sorted({_codec_name(stream) for stream in container.streams}) or ["nothing"]
+    advice = "; set the camera to H.264" if address.kind == "network" and container.streams.video else ""
     raise UnsupportedStream(
-        f"{address.name}: no H.264 or HEVC video "
-        f"(the source holds: {', '.join(held)}); set the camera to H.264"
+        f"{address.name}: no H.264 or HEVC video (the source holds: {', '.join(held)}){advice}"
     )
 
 

@@ -24,6 +24,8 @@ __all__ = ["LiveReader"]
 
 Say: TypeAlias = Callable[[str], None]
 
+_MOST_REORDERED: Final = 32  # packets in a row that give no picture, where pictures are reordered or fields
+_LONGEST_GOP: Final = 30.0  # seconds to a keyframe, after a loss or from the start
 _MOST_BEHIND: Final = 0.5  # seconds that reading is behind where it still pauses
 _MOST_FAILURES: Final = 3  # keyframes in a row that give no picture and are not reported
 _NO_PICTURES: Final = "its keyframes give no pictures: they can't be decoded alone"
@@ -57,6 +59,7 @@ class LiveReader:
         self._index = 0
         self._given: float | None = None  # when the last frame was given out; None behind Silence
         self._resumed = float("-inf")  # when a frame came behind a silence that was not given
+        self._fruitless, self._progress = 0, 0.0  # packets since the last frame, and when it came
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -217,11 +220,16 @@ class LiveReader:
         self._arrivals.restart(connection.step)
         self._waits.restart()
         self._notes.restart()
-        done = asked = time.monotonic()
+        done = asked = self._progress = time.monotonic()
+        self._fruitless = 0
         try:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
+                self._require_pictures(done, time.monotonic())
+                if packet is None:
+                    yield from self._silence()
+                    continue
                 busy, self.arrived = done - self.arrived, time.monotonic()
                 wait = self._waits.add(self.arrived - asked, busy, self._arrivals.step)
                 yield from self._packet(stream, keyframes, packet, wait)
@@ -230,6 +238,8 @@ class LiveReader:
                     self._stop.wait(self._pause)
                     asked = time.monotonic()
             yield from stream.flush()
+            if self._fruitless > _MOST_REORDERED:
+                self._notes.add(f"its last {self._fruitless} packets gave no pictures: did its codec change?")
             if connection.end:
                 self._notes.add(connection.end)
         except SourceUnavailable:
@@ -261,12 +271,32 @@ class LiveReader:
             self._arrivals.second_field(packet)
         self.size = stream.size
         yield from frames
+        self._fruitless = 0 if frames else self._fruitless + 1
         if frames:
+            self._progress = self.arrived
             if self._is_silent(self.arrived):
                 self._resumed = self.arrived
             self._given = time.monotonic()
         else:
             yield from self._silence()
+
+    def _require_pictures(self, last_packet: float, now: float) -> None:
+        """Refuse a connection through which something comes, but no video, or none that can be read.
+
+        A new connection finds out anew which stream is the video, and its codec.
+
+        Raises:
+            SourceUnavailable: for too long.
+        """
+        if self.address.kind != "network":
+            return
+        limit, name = self.options.timeout, self.address.name
+        if now - last_packet > limit:
+            raise SourceUnavailable(f"{name}: no video came for {limit:g} s, but other data")
+        limit = max(limit, _LONGEST_GOP)
+        given = self._stream is not None and self._stream.statistics.frames > 0
+        if given and self._fruitless > _MOST_REORDERED and now - self._progress > limit:
+            raise SourceUnavailable(f"{name}: its packets gave no picture for {limit:g} s")
 
     def _picture(
         self, keyframes: KeyframeDecoder, packet: LivePacket, seconds: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def _take(opened: queue.Queue[BaseException | None]) -> BaseException | None:
 
 
 def open_live(
-    url: str,
+    url: str | os.PathLike[str],
     *,
     transport: Transport = "tcp",
     timeout: float = 5.0,
@@ -160,7 +161,7 @@ def open_live(
     Args:
         url: rtsp:// or rtsps:// (a camera), rtp://, udp://, tcp://, http:// or https:// (MPEG-TS), a file,
             which is read as it grows, or ``-`` for standard input. Other schemes and playlists are refused. A
-            user name and password in it are shown nowhere.
+            user name and password in it are shown nowhere. A path object is a file.
         transport: "tcp" or "udp", of RTP behind RTSP.
         timeout: seconds without an answer or data, after which a network source is connected again (after 0.5
             s, and after twice as long each time, up to 30 s), and a file or standard input ends.
@@ -177,7 +178,8 @@ def open_live(
         SourceUnavailable: the source can't be reached the first time, and why.
         UnsupportedStream: it holds no H.264 or HEVC video.
         MalformedStream: it is no video.
-        ArgumentError: a scheme that is not allowed, another transport, or a timeout that is not positive.
+        ArgumentError: a scheme that is not allowed, another transport, a timeout that is not positive, or an
+            interval that is negative.
 
     Example:
         >>> with open_live("rtsp://camera/stream") as camera:     # doctest: +SKIP
@@ -190,6 +192,8 @@ def open_live(
         raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
     if not 0 < timeout < float("inf"):
         raise ArgumentError(f"timeout must be above 0 seconds, got {timeout:g}")
+    if not 0 <= picture_interval < float("inf"):
+        raise ArgumentError(f"picture_interval must be 0 seconds or more, got {picture_interval:g}")
     options = LiveOptions(
         transport=transport,
         timeout=timeout,
@@ -198,7 +202,8 @@ def open_live(
         picture_interval=picture_interval,
         order=order,
     )
-    address = Address.parse(url)
+    place = os.fspath(url)
+    address = Address.parse(url) if isinstance(url, str) else Address("file", place, place)
     if address.kind == "device":
         raise ArgumentError(f"{address.name}: pictures of a device are encoded by `moclip watch` only")
     return LiveSource(address, options)

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from ..display import read_display
 from ..errors import MalformedStream, UnsupportedStream
-from ..source import Source, open_video
+from ..source import Source, demuxed, open_video
 from .matroska import declared_end
 from .packet_source import PacketVisitor
 from .packets import NO_PTS, PacketIndex, StreamProperties
@@ -30,7 +30,7 @@ _UNINDEXED_FORMATS: Final = frozenset(("mpegts", "mpeg", "mpegvideo", "h264", "h
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """The packets of the video stream that hold data, as far as the container can be read."""
     with contextlib.suppress(av.error.FFmpegError):  # recorded by the scan: `PacketIndex.truncation`
-        yield from (packet for packet in container.demux(stream) if packet.size)
+        yield from demuxed(container, stream)
 
 
 class PacketCursor:
@@ -145,9 +145,7 @@ def _read_columns(
     name = source.name
     in_one_piece = "mp4" in container.format.name
     try:
-        for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
+        for packet in demuxed(container, stream):
             if packet.has_sidedata("encryption_info"):
                 raise UnsupportedStream(
                     f"{name}: the samples are encrypted (Common Encryption, ISO/IEC 23001-7) "

@@ -9,13 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
-from mv_tools import MalformedStream, MotionDecoder, SourceUnavailable, open_live
+from mv_tools import ArgumentError, MalformedStream, MotionDecoder, SourceUnavailable, open_live
+from mv_tools.live.address import Address
 from mv_tools.live.byte_stream import GrowingFile, open_bytes
 from mv_tools.live.complete_mp4 import is_complete_mp4
+from mv_tools.live.items import LiveOptions
+from mv_tools.live.reader import LiveReader
+from mv_tools.source import demuxed
 
 from support.clips import H264, encode, panning
+from support.waiting import PATIENCE
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 
@@ -93,6 +99,59 @@ def test_a_growing_file_of_fragments_does_not_end_at_its_first_end(tmp_path: Pat
     stream.close()
     with open_live(str(path), timeout=0.1) as source:
         assert sum(1 for _ in source) == 25
+
+
+@pytest.mark.parametrize("how", ["rewritten", "replaced"])
+def test_a_file_that_is_another_one_now_is_not_read_on(
+    how: str, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A recorder begins anew under the same name: what it writes does not continue what was read."""
+    content = make_clip("a.ts", frames=25).read_bytes()
+    path = tmp_path / "g.ts"
+    path.write_bytes(content)
+    stop, said = threading.Event(), list[str]()
+    reader = LiveReader(Address.parse(str(path)), LiveOptions(timeout=PATIENCE), stop, said.append)
+    frames = 0
+    for _ in reader.items():
+        frames += 1
+        if frames == 1 and how == "rewritten":
+            path.write_bytes(content[:200])
+        elif frames == 1:
+            (tmp_path / "new.ts").write_bytes(content)
+            (tmp_path / "new.ts").replace(path)
+    assert 1 <= frames <= 25
+    words = {"rewritten": "the file was written anew", "replaced": "another file took its place"}[how]
+    assert [text for text in said if words in text]
+
+
+def test_live_sources_take_paths_and_refuse_numbers_that_are_none(make_clip: Callable[..., Path]) -> None:
+    path = make_clip("a.ts", frames=25)
+    with open_live(path, timeout=0.1) as source:
+        assert sum(1 for _ in source) == 25
+    for value in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="picture_interval must be 0 seconds or more"):
+            open_live(path, picture_interval=value)
+
+
+def test_streams_that_appear_later_are_no_error(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    """Sound that joins a transport stream is unknown to PyAV, and asked for at its end."""
+    first, second = make_clip("a.ts", frames=25), tmp_path / "b.ts"
+    with av.open(str(first)) as source, av.open(str(second), "w") as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        sounds = [target.add_stream("aac", rate=48000, layout="mono") for _ in range(8)]
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 48000
+        for sound in sounds:
+            for packet in sound.encode(silence):
+                target.mux(packet)
+        for packet in demuxed(source, source.streams.video[0]):
+            packet.stream = video
+            target.mux(packet)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    with open_live(joined, timeout=0.1) as live:
+        assert sum(1 for _ in live) >= 48  # two at the seam may be left out
+    assert len(list(MotionDecoder(joined))) == 50
 
 
 def test_a_named_pipe_is_read_from_its_first_byte(make_clip: Callable[..., Path], fifo: Path) -> None:

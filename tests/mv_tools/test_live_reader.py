@@ -63,6 +63,33 @@ def test_packets_are_skipped_where_the_reader_is_behind_and_that_is_said_once(
     assert sum("reading is behind" in text for text in source.said) == 1
 
 
+def test_a_camera_without_video_is_connected_anew(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sound goes on: data come, and no video."""
+    script = [(0.04, packet) for packet in source.packets]
+    sound = [(0.1, None)] * 100
+    reader = source.reader([[*script, *sound], script], monkeypatch, LiveOptions(silence=1.0))
+    began = source.now
+    items = [(source.now - began, item) for item in reader.items()]
+    assert len(frames_of(item for _, item in items)) == 100
+    (silent,) = [seconds for seconds, item in items if isinstance(item, Silence)]
+    assert silent == pytest.approx(2.0 + 1.0, abs=0.11)
+    assert [text for text in source.said if "no video came for 5 s, but other data; connecting again" in text]
+
+
+def test_packets_without_pictures_are_told(source: ScriptedSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The codec has changed: a network source is asked for it again."""
+    script = [(0.04, packet) for packet in source.packets]
+    other = [(0.04, packet._replace(data=b"\0\0\0\1\x40\1\x0c")) for packet in 30 * source.packets[:40]]
+    reader = source.reader([[*script, *other], script], monkeypatch, LiveOptions())
+    assert len(frames_of(reader.items())) == 100
+    assert [text for text in source.said if "its packets gave no picture for 30 s; connecting" in text]
+    reader = source.reader([[*script, *other[:100]]], monkeypatch, LiveOptions())
+    assert len(frames_of(reader.items())) == 50
+    assert [text for text in source.said if "its last 100 packets gave no pictures" in text]
+
+
 def test_a_camera_that_was_read_may_answer_anything(
     source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ def test_cameras_that_can_not_be_read_end_with_a_sentence(video: Path, tmp_path:
     sources = [f"good={video}", f"old={other}", "gone=no.ts"]
     done = moclip("watch", *sources, "--model", "x", "--timeout", "0.3")
     assert done.code == 2
-    assert "no H.264 or HEVC video (the source holds: mpeg4); set the camera to H.264" in done.err
+    assert "no H.264 or HEVC video (the source holds: mpeg4)" in done.err
     assert "camera gone ended: no.ts: No such file or directory" in done.err
     assert "Traceback" not in done.err
     assert len(done.out.splitlines()) == 3

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder
-from mv_tools.source import Source, open_video
+from mv_tools.source import Source, demuxed, open_video
 
 __all__ = ["make_preview", "player_start", "plays_in_browsers"]
 
@@ -97,7 +97,7 @@ def _write_with_times(source: Path, target: Path, times: npt.NDArray[np.float64]
     ):
         stream = original.streams.video[0]
         written = copy.add_stream_from_template(stream)
-        packets = (packet for packet in original.demux(stream) if packet.size)
+        packets = demuxed(original, stream)
         for number, packet in enumerate(packets):
             if number < len(steps):
                 packet.time_base = Fraction(1, _CLOCK)
