@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -43,13 +44,13 @@ class LiveSource:
         self.name = address.name
         self._stop = threading.Event()
         self._reader = LiveReader(address, options, self._stop, _log.warning)
-        self._waits = address.kind != "network"
-        self._queue: queue.Queue[Any] = queue.Queue(_QUEUED)
-        self._dropped = 0
+        self._ahead = _ReadAhead(self._reader, self._stop, waits=address.kind != "network")
         self._end: object = None  # `_END` or an error, once the items ended
-        self._thread: threading.Thread | None = None
         opened: queue.Queue[BaseException | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._read, args=(opened,), name="mv_tools.live", daemon=True)
+        self._thread = threading.Thread(
+            target=self._ahead.run, args=(opened,), name="mv_tools.live", daemon=True
+        )
+        weakref.finalize(self, self._stop.set)  # of a source that is dropped, not closed
         self._thread.start()
         try:
             error = _take(opened)
@@ -62,7 +63,7 @@ class LiveSource:
     @property
     def statistics(self) -> LiveStatistics:
         """Counts so far."""
-        return replace(self._reader.statistics, dropped=self._dropped)
+        return replace(self._reader.statistics, dropped=self._ahead.dropped)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -72,7 +73,7 @@ class LiveSource:
     def __iter__(self) -> Iterator[LiveItem]:
         while not self._stop.is_set() and self._end is None:
             try:
-                item = self._queue.get(timeout=_POLL)
+                item = self._ahead.queue.get(timeout=_POLL)
             except queue.Empty:
                 continue
             if item is _END or isinstance(item, BaseException):
@@ -85,8 +86,7 @@ class LiveSource:
     def close(self) -> None:
         """End reading. A connection that does not answer is given up in the background."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_JOIN)
+        self._thread.join(_JOIN)
 
     def __enter__(self) -> LiveSource:
         return self
@@ -96,8 +96,27 @@ class LiveSource:
     ) -> None:
         self.close()
 
-    def _read(self, opened: queue.Queue[BaseException | None]) -> None:
-        """Read in the background."""
+
+class _ReadAhead:
+    """What the thread does. It does not hold the source, so that one nobody holds any more ends.
+
+    Args:
+        reader: what is read.
+        stop: ends reading.
+        waits: whether items wait for a slow caller; else the oldest are dropped.
+
+    Attributes:
+        queue: of the items, and at last `_END` or an error.
+        dropped: number of items.
+    """
+
+    def __init__(self, reader: LiveReader, stop: threading.Event, *, waits: bool) -> None:
+        self._reader, self._stop, self._waits = reader, stop, waits
+        self.queue: queue.Queue[Any] = queue.Queue(_QUEUED)
+        self.dropped = 0
+
+    def run(self, opened: queue.Queue[BaseException | None]) -> None:
+        """Connect, which `opened` is told, and read up to the end."""
         try:
             self._reader.connect()
         except Exception as error:
@@ -115,7 +134,7 @@ class LiveSource:
     def _put(self, item: object) -> None:
         while not self._stop.is_set():
             try:
-                self._queue.put(item, timeout=_POLL if self._waits else 0)
+                self.queue.put(item, timeout=_POLL if self._waits else 0)
             except queue.Full:
                 if not self._waits:
                     self._drop_oldest()
@@ -124,10 +143,10 @@ class LiveSource:
 
     def _drop_oldest(self) -> None:
         try:
-            self._queue.get_nowait()
+            self.queue.get_nowait()
         except queue.Empty:
             return
-        self._dropped += 1
+        self.dropped += 1
 
 
 def _take(opened: queue.Queue[BaseException | None]) -> BaseException | None:

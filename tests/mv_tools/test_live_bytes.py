@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import struct
 import threading
@@ -21,7 +22,7 @@ from mv_tools.live.reader import LiveReader
 from mv_tools.source import demuxed
 
 from support.clips import H264, encode, panning
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, until
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 
@@ -131,6 +132,20 @@ def test_live_sources_take_paths_and_refuse_numbers_that_are_none(make_clip: Cal
     for value in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ArgumentError, match="picture_interval must be 0 seconds or more"):
             open_live(path, picture_interval=value)
+
+
+def test_a_source_that_nobody_holds_ends(make_clip: Callable[..., Path]) -> None:
+    """Its thread would wait for ever for the file to grow."""
+
+    def fail() -> None:
+        for _ in open_live(make_clip("a.ts", frames=100), timeout=PATIENCE):
+            raise ValueError("of the caller")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="of the caller"):
+        fail()
+    gc.collect()
+    until(lambda: threading.active_count() == before)
 
 
 def test_streams_that_appear_later_are_no_error(make_clip: Callable[..., Path], tmp_path: Path) -> None:
