@@ -133,6 +133,8 @@ def train_video_text(
 ) -> None:
     """Train a MobileViCLIP on clips and captions. Under torchrun the batches of all processes form one batch.
 
+    A clip that can't be read is reported and left out with its captions; the exit code is then 2.
+
     Example: moclip train video-text captions.csv --root clips --out runs/video-text
     """
     from ..mobileviclip.training.run import train_video_text as train
@@ -162,7 +164,13 @@ def train_video_text(
     reporter.close()
     if json:
         print_json(metrics)
-        return
+    else:
+        _print_training(out, metrics)
+    if unread := metrics["unread"]:
+        raise DataError(f"{len(unread)} clips could not be read; the model is trained on the others")
+
+
+def _print_training(out: Path, metrics: dict[str, Any]) -> None:
     rows = [[str(r["epoch"]), f"{r['loss']:.3f}", f"{r['temperature']:.3f}"] for r in metrics["epochs"]]
     print_table(f"{out / 'model.safetensors'}", ["epoch", "loss", "temperature"], rows)
     print_failures([{"name": n, "stage": "train", "reason": r} for n, r in metrics["unread"].items()])

@@ -224,8 +224,9 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
     words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3)
     words += ("--grad-checkpointing", "--json", "--device", "cpu")  # as in several processes
     one, two = tmp_path / "one", tmp_path / "two"
-    whole = assert_ok(moclip(*words, "--batch", 4, "--out", one)).json
-    parts = assert_ok(launched(*words, "--batch", 2, "--out", two, processes=2)).json  # one of them speaks
+    done = (moclip(*words, "--batch", 4, "--out", one), launched(*words, "--batch", 2, "--out", two, processes=2))
+    assert all(each.code != 0 and "the model is trained on the others" in each.err for each in done)
+    whole, parts = (each.json for each in done)  # one of the processes speaks
     assert list(parts["unread"]) == list(whole["unread"]) == [str(videos / "left" / "1.mp4")]
     assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-3)
     double = load_model(two / "model.safetensors").state_dict()
@@ -267,6 +268,19 @@ def test_a_finished_training_is_kept(videos: Path, weights: Path, tmp_path: Path
     words = ("train", "video-text", table, "--root", videos, "-o", tmp_path / "x", *MODEL, "--pretrained")
     words += (weights,)
     assert_refused(moclip(*words), "too few")
+
+
+def test_training_with_unreadable_clips_exits_with_2(videos: Path, weights: Path, tmp_path: Path) -> None:
+    """The model is trained on the others; the unreadable one is named, also where nothing is left to do."""
+    (videos / "left" / "1.mp4").write_bytes(b"broken")
+    words = ("train", "video-text", videos, "-o", tmp_path / "run", *MODEL, "--pretrained", weights)
+    for options in (("--json",), ()):
+        result = moclip(*words, "--epochs", 1, *options)
+        assert result.code == 2
+        assert "1 clips could not be read; the model is trained on the others" in " ".join(result.err.split())
+        assert str(videos / "left" / "1.mp4") in result.json["unread"] if options else "1.mp4" in result.out
+    assert "nothing to do, this training is finished" in " ".join(result.err.split())
+    assert load_model(tmp_path / "run" / "model.safetensors").weights.startswith("trained on 8 pairs")
 
 
 def test_an_index_is_searched_with_the_frames_it_was_made_with(videos: Path, tmp_path: Path) -> None:
