@@ -30,7 +30,9 @@ _CONTAINERS: Final = (
 _VARIANCE: Final = ".running_var"
 _COUNTERS: Final = ".num_batches_tracked"  # unused in evaluation; checkpoints before PyTorch 0.4 have none
 _SHOWN: Final = 3  # names in a message
-_USED: Final = re.compile(r"\b(encoder_q|online\w*|teacher\w*)\.")  # of two networks; others lag behind
+_USED: Final = re.compile(
+    r"\b(encoder_q|base_encoder|online\w*|teacher\w*)\."
+)  # of two networks; see find_prefix
 
 
 def read_checkpoint(path: Path, setting: str) -> tuple[dict[str, Tensor], str]:
@@ -96,13 +98,14 @@ def _read(path: Path) -> Any:
 def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
     """The prefix under which a file holds most of the expected names; "" if none fits better.
 
-    Of a network that learned without labels and its moving average, the one that its authors use: the query
-    encoder of MoCo, the online network of BYOL, the teacher of DINO.
+    Counters of batches, which may be missing, do not count. Of a network that learned without labels and its
+    moving average, the one that its authors use: the query encoder of MoCo (`encoder_q`, in its third version
+    `base_encoder`), the online network of BYOL, the teacher of DINO.
 
     Raises:
         CheckpointError: two complete networks, of which it does not say which one is used.
     """
-    wanted = set(expected)
+    wanted = {name for name in expected if not name.endswith(_COUNTERS)}
     anchors = sorted(wanted, key=len, reverse=True)[:3] + sorted(wanted)[:3]
     candidates = {""}
     for anchor in anchors:
@@ -113,16 +116,16 @@ def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
 
     fits = {prefix: fit(prefix) for prefix in sorted(candidates, key=lambda prefix: (len(prefix), prefix))}
     best = max(fits.values())
-    complete = [prefix for prefix, count in fits.items() if count == best]
-    if best < len(wanted) or len(complete) == 1:
-        return complete[0]
-    used = [prefix for prefix in complete if _USED.search(prefix)]
-    if len(used) != 1:
+    fitting = [prefix for prefix, count in fits.items() if count == best]
+    used = [prefix for prefix in fitting if _USED.search(prefix)]
+    if len(used) == 1:
+        return used[0]
+    if best == len(wanted) and len(fitting) > 1:
         raise CheckpointError(
-            f"holds {len(complete)} networks of these tensors, behind {' and '.join(map(repr, complete))}; "
+            f"holds {len(fitting)} networks of these tensors, behind {' and '.join(map(repr, fitting))}; "
             "save the one to use in a file of its own"
         )
-    return used[0]
+    return fitting[0]
 
 
 def load_strictly(path: Path, model: str, network: nn.Module, held: Mapping[str, Tensor]) -> None:

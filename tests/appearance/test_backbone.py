@@ -144,7 +144,12 @@ def test_wrapped_checkpoints_are_unwrapped(wrapping: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("used", "beside"),
-    [("encoder_q", "encoder_k"), ("online_encoder", "target_encoder"), ("teacher", "student")],
+    [
+        ("encoder_q", "encoder_k"),
+        ("base_encoder", "momentum_encoder"),
+        ("online_encoder", "target_encoder"),
+        ("teacher", "student"),
+    ],
 )
 def test_of_two_networks_the_one_that_is_used_is_taken(used: str, beside: str, tmp_path: Path) -> None:
     """Of MoCo, BYOL and DINO, whose files hold a moving average beside the network, or the network beside it."""

@@ -224,7 +224,10 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
     words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3)
     words += ("--grad-checkpointing", "--json", "--device", "cpu")  # as in several processes
     one, two = tmp_path / "one", tmp_path / "two"
-    done = (moclip(*words, "--batch", 4, "--out", one), launched(*words, "--batch", 2, "--out", two, processes=2))
+    done = (
+        moclip(*words, "--batch", 4, "--out", one),
+        launched(*words, "--batch", 2, "--out", two, processes=2),
+    )
     assert all(each.code != 0 and "the model is trained on the others" in each.err for each in done)
     whole, parts = (each.json for each in done)  # one of the processes speaks
     assert list(parts["unread"]) == list(whole["unread"]) == [str(videos / "left" / "1.mp4")]

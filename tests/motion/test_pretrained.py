@@ -57,6 +57,22 @@ def test_an_image_network_gives_what_timm_downloads(prefix: str, tmp_path: Path)
         assert torch.equal(value, expected)
 
 
+def test_of_two_networks_without_counters_the_one_that_is_used_is_taken(tmp_path: Path) -> None:
+    """Files of old programs lack the counters of batches; what is complete does not depend on them."""
+    state = {
+        k: v for k, v in timm.create_model("efficientnet_b0").state_dict().items() if "num_batches" not in k
+    }
+    both = {f"module.encoder_q.{k}": v for k, v in state.items()}
+    torch.save(both | {f"module.encoder_k.{k}": v + 1 for k, v in state.items()}, tmp_path / "moco.pth")
+    network = create_motion_net("efficientnet_b0", 3, pretrained=tmp_path / "moco.pth")
+    assert torch.equal(network.encoder.net.state_dict()["conv_head.weight"], state["conv_head.weight"])
+    torch.save({f"{part}.{k}": v for part in ("a", "b") for k, v in state.items()}, tmp_path / "two.pth")
+    with pytest.raises(
+        CheckpointError, match=r"two\.pth: it holds 2 networks of these tensors, behind 'a\.' and"
+    ):
+        create_motion_net("efficientnet_b0", 3, pretrained=tmp_path / "two.pth")
+
+
 @pytest.mark.parametrize("content", ["text", "other network", "port", "absent"])
 def test_files_that_do_not_fit_are_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
