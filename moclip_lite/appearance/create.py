@@ -25,17 +25,17 @@ def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) 
     Raises:
         ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable.
     """
-    seed = seed if settings.random else 0
+    arguments = {**settings.encoder_arguments(seed), "device": device}
     if settings.video:
-        if settings.weights_of is not None:
+        if arguments.pop("weights_of") is not None:
             raise ConfigError(f"clip.weights_of names a tag of open_clip; {settings.model} has none of them")
         from .mobileviclip import MobileViCLIPEncoder
 
-        return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
+        return MobileViCLIPEncoder(**arguments)
     if settings.library != OPEN_CLIP:
         from .backbones.encoder import BackboneEncoder
 
-        return BackboneEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
+        return BackboneEncoder(**arguments)
     from .open_clip import OpenClipEncoder
 
-    return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
+    return OpenClipEncoder(**arguments)

@@ -161,11 +161,8 @@ class LazyEncoder:
         self._load = load
         self._root = cache.root
         self.seed = seed
-        model, pretrained, weights_of = settings.model, settings.pretrained, settings.weights_of
-        self._identity: list[Any] = [model, pretrained, seed, weights_of, stage_versions("encoder")]
-        if settings.video:
-            self._identity.append({"frames": settings.frames})  # shape the model, as in :func:`make_encoder`
-        weights = Path(pretrained).expanduser()
+        self._identity: list[Any] = [settings.encoder_arguments(seed), stage_versions("encoder")]
+        weights = Path(settings.pretrained).expanduser()
         if weights.is_file():
             self._identity += [digest_file(weights), description_digest(weights)]
 

@@ -120,3 +120,13 @@ class AppearanceSettings(Settings):
     def video(self) -> bool:
         """Whether the model takes a clip's frames together."""
         return self.model.startswith(VIDEO_MODELS)
+
+    def encoder_arguments(self, seed: int) -> dict[str, Any]:
+        """What an encoder is made with besides its device: all that decides its weights and features.
+
+        Args:
+            seed: of random weights; 0 stands for others, which have none.
+        """
+        chosen = {"model": self.model, "pretrained": self.pretrained, "weights_of": self.weights_of}
+        frames = {"frames": self.frames} if self.video else {}
+        return {**chosen, **frames, "seed": seed if self.random else 0}

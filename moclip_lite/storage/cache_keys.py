@@ -51,7 +51,7 @@ STAGES: dict[str, StageCode] = {
     "motion": StageCode(6, ("av", "motion-vector-extractor"), reads_video=True),
     "clip": StageCode(7, (*_ENCODERS, *_PICTURES), reads_video=True),
     "text": StageCode(2, (*_ENCODERS, "transformers")),
-    "encoder": StageCode(2, (*_ENCODERS, "torchvision"), cached=False),
+    "encoder": StageCode(3, (*_ENCODERS, "torchvision"), cached=False),
     "motion_tokens": StageCode(4, ("timm", "torch")),
     "trained": StageCode(6, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(2, cached=False),

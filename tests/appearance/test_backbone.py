@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import inspect
 import json
 import pickle
 import re
@@ -423,6 +425,36 @@ def test_a_remembered_digest_is_of_the_weights_and_of_the_file_beside_them(tmp_p
     assert lazy("none", 1).digest != lazy("none", 2).digest
     assert "random weights" in lazy("none", 1).random
     assert lazy("none", 1).cost["gflops"] > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("timm:test_resnet", "BackboneEncoder"),
+        ("ViT-B-32", "OpenClipEncoder"),
+        ("mobileviclip-tiny", "MobileViCLIPEncoder"),
+    ],
+)
+def test_all_that_makes_an_encoder_is_part_of_what_is_remembered(
+    model: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each argument of each encoder comes from the settings' one list, which is also the identity."""
+    module = {"BackboneEncoder": "backbones.encoder", "OpenClipEncoder": "open_clip"}.get(
+        name, "mobileviclip"
+    )
+    given: list[dict[str, Any]] = []
+    kind = getattr(importlib.import_module(f"moclip_lite.appearance.{module}"), name)
+    accepted = set(inspect.signature(kind).parameters)
+    monkeypatch.setattr(
+        f"moclip_lite.appearance.{module}.{name}", lambda **arguments: given.append(arguments)
+    )
+    settings = AppearanceSettings(model=model, pretrained="none", frames=3)
+    make_encoder(settings, 5, CPU)
+    assert set(given[0]) == accepted
+    chosen = settings.encoder_arguments(5)
+    assert {key: value for key, value in given[0].items() if key != "device"}.items() <= chosen.items()
+    lazy = LazyEncoder(settings, 5, FeatureCache(tmp_path / "cache"), lambda: pytest.fail("loaded"))
+    assert lazy._identity[0] == chosen
 
 
 def test_what_is_remembered_of_a_video_model_is_of_its_number_of_frames(tmp_path: Path) -> None:
