@@ -23,7 +23,7 @@ from ..mobileviclip.weights import RANDOM
 from ..storage.files import write_tensors
 from ..training.checkpoint import weights_digest
 from ..training.costs import count_cost
-from ..training.foreign import read_checkpoint
+from ..training.foreign import check_tensor, read_checkpoint
 from ..training.freeze import freeze
 from .encoder import AppearanceEncoder
 from .weights import FileWeights, WeightsConfig, header_of, open_clip, resolve_file, tag_config
@@ -211,22 +211,17 @@ class OpenClipEncoder(AppearanceEncoder):
 
 
 def _require_same(path: Path, model: str, net: nn.Module) -> None:
-    """Refuse tensors of another size or kind, which open_clip makes fit, and those that are not finite."""
+    """Refuse tensors that open_clip makes fit, and loaded ones that no network can compute with."""
     loaded = net.state_dict()
     for name, held in read_checkpoint(path, "clip.pretrained")[0].items():
         name = name.removeprefix("module.")
         value = loaded.get(name, loaded.get(f"text.{name}"))
         if value is None:
             continue  # a layout that open_clip converts, or refuses
-        if held.shape != value.shape and not held.numel() == value.numel() == 1:
-            raise CheckpointError(
-                f"{path}: {name!r} has shape {tuple(held.shape)}, {model} needs {tuple(value.shape)}"
-            )
-        if held.is_floating_point() != value.is_floating_point():
-            raise CheckpointError(f"{path}: {name!r} holds {held.dtype}, {model} needs {value.dtype}")
+        scalar = held.numel() == value.numel() == 1  # the temperature, which some files hold as [1]
+        check_tensor(path, model, name, held.reshape(value.shape) if scalar else held, value)
     for name, value in loaded.items():
-        if not torch.isfinite(value).all():
-            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+        check_tensor(path, model, name, value, value)
 
 
 def _refuse_tag(weights_of: str | None, weights: str) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
-__all__ = ["find_prefix", "load_strictly", "read_checkpoint", "read_safetensors"]
+__all__ = ["check_tensor", "find_prefix", "load_strictly", "read_checkpoint", "read_safetensors"]
 
 _CONTAINERS: Final = (
     "state_dict_ema",
@@ -162,18 +162,32 @@ def _check(path: Path, model: str, expected: Mapping[str, Tensor], held: Mapping
             f"{path} does not fit {model} of {len(expected)} tensors: {', and '.join(parts)}"
         )
     for name, value in expected.items():
-        if tuple(held[name].shape) != tuple(value.shape):
-            raise CheckpointError(
-                f"{path}: {name!r} has shape {tuple(held[name].shape)}, {model} needs {tuple(value.shape)}"
-            )
-        if held[name].is_floating_point() != value.is_floating_point():
-            raise CheckpointError(f"{path}: {name!r} holds {held[name].dtype}, {model} needs {value.dtype}")
-        if held[name].layout is not torch.strided:
-            raise CheckpointError(f"{path}: {name!r} is a sparse tensor; save it as a dense one")
-        if not torch.isfinite(held[name].to(value.dtype)).all():
-            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite in {value.dtype}")
-        if name.endswith(_VARIANCE) and (held[name] < 0).any():
-            raise CheckpointError(f"{path}: {name!r} holds negative variances")
+        check_tensor(path, model, name, held[name], value)
+
+
+def check_tensor(path: Path, model: str, name: str, held: Tensor, place: Tensor) -> None:
+    """Refuse a tensor that would have to be changed to fit, or that no network can compute with.
+
+    Args:
+        path, model, name: of the file, the network and the tensor, for messages.
+        held: of the file.
+        place: the network's tensor.
+
+    Raises:
+        CheckpointError: another shape or kind of numbers, sparse, not finite, or a negative variance.
+    """
+    if tuple(held.shape) != tuple(place.shape):
+        raise CheckpointError(
+            f"{path}: {name!r} has shape {tuple(held.shape)}, {model} needs {tuple(place.shape)}"
+        )
+    if held.is_floating_point() != place.is_floating_point():
+        raise CheckpointError(f"{path}: {name!r} holds {held.dtype}, {model} needs {place.dtype}")
+    if held.layout is not torch.strided:
+        raise CheckpointError(f"{path}: {name!r} is a sparse tensor; save it as a dense one")
+    if not torch.isfinite(held.to(place.dtype)).all():
+        raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite in {place.dtype}")
+    if name.endswith(_VARIANCE) and (held < 0).any():
+        raise CheckpointError(f"{path}: {name!r} holds negative variances")
 
 
 def _some(names: list[str]) -> str:

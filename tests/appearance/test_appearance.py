@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from moclip_lite.appearance.open_clip import OpenClipEncoder
+from moclip_lite.appearance.open_clip import OpenClipEncoder, _require_same
 from moclip_lite.datasets.prompts import Prompts, read_prompts, readable
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 
@@ -75,6 +75,34 @@ def test_checkpoints_that_do_not_fit_are_refused(
     with pytest.raises(CheckpointError, match=r"clip\.(pt|safetensors)"):
         OpenClipEncoder(MODEL, str(path))
     assert not (tmp_path / "ran").exists()
+
+
+LAYOUTS = {
+    "half": lambda state: {key: value.half() for key, value in state.items()},
+    "training": lambda state: {
+        "epoch": 3,
+        "state_dict": {f"module.{key}": value for key, value in state.items()},
+    },
+    "temperature of one axis": lambda state: {**state, "logit_scale": state["logit_scale"].reshape(1)},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_published_layouts_are_loaded(random_encoder: OpenClipEncoder, tmp_path: Path, layout: str) -> None:
+    torch.save(LAYOUTS[layout](random_encoder._net.state_dict()), tmp_path / "clip.pt")
+    loaded = OpenClipEncoder(MODEL, str(tmp_path / "clip.pt"))
+    expected = random_encoder.encode_images(PICTURES)
+    np.testing.assert_allclose(loaded.encode_images(PICTURES), expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_negative_variances_are_refused(tmp_path: Path) -> None:
+    """CLIPs of convolutions have norms of batches."""
+    net = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    state = {**net.state_dict(), "0.running_var": torch.tensor([1.0, -1.0])}
+    torch.save(state, tmp_path / "clip.pt")
+    net.load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"'0\.running_var' holds negative variances"):
+        _require_same(tmp_path / "clip.pt", "RN50", net)
 
 
 CHANGED = {
