@@ -18,6 +18,9 @@ from .complete_mp4 import is_complete_mp4
 __all__ = ["ByteStream", "GrowingFile", "Pipe", "open_bytes", "standard_input"]
 
 _POLL: Final = 0.05  # seconds between two checks for data
+_SYNC_BYTE: Final = b"\x47"  # of MPEG-TS, ISO/IEC 13818-1, 2.4.3.2
+_COMPARED: Final = 188  # bytes before the position
+_REWRITTEN: Final = "the file was written anew: reading ended where it was before"
 
 
 class ByteStream:
@@ -74,20 +77,24 @@ class GrowingFile(ByteStream):
         path: of the file.
 
     It ends where the file is written anew, or another one takes its place: what is there now does not
-    continue what was read.
+    continue what was read. A file written anew that is longer by then is known by the bytes before the
+    position, in MPEG-TS: writers of other formats set lengths in what they have written.
     """
 
     def __init__(self, file: IO[bytes], timeout: float, stop: Event, path: str) -> None:
         super().__init__(timeout, stop)
         self._file, self._path = file, path
+        self._last = b""  # bytes before the position
 
     def _available(self, size: int) -> bytes | None:
+        position = self._file.tell()
         data = self._file.read(size)
-        if data:
+        if data and self._continues(position):
+            self._last = (self._last + data)[-_COMPARED:]
             return data
         opened = os.fstat(self._file.fileno())
-        if opened.st_size < self._file.tell():
-            self.changed = "the file was written anew: reading ended where it was before"
+        if data or opened.st_size < position:
+            self.changed = _REWRITTEN
             return None
         try:
             same = os.path.samestat(opened, Path(self._path).stat())
@@ -98,6 +105,12 @@ class GrowingFile(ByteStream):
             return None
         self._stop.wait(_POLL)
         return data
+
+    def _continues(self, position: int) -> bool:
+        """Whether what was read up to a position is still there."""
+        if self.head[:1] != _SYNC_BYTE:
+            return True
+        return os.pread(self._file.fileno(), len(self._last), position - len(self._last)) == self._last
 
     def close(self) -> None:
         """Close the file."""

@@ -125,6 +125,25 @@ def test_a_file_that_is_another_one_now_is_not_read_on(
     assert [text for text in said if words in text]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        (b"\x47" + bytes(999), b"\x47" + b"\1" * 1999, True),
+        (b"\x1a" + bytes(999), b"\x1a" + b"\1" * 1999, False),
+    ],
+)
+def test_a_file_written_anew_may_be_longer(before: bytes, after: bytes, ends: bool, tmp_path: Path) -> None:
+    """Its size tells nothing then. Writers of Matroska set lengths in what was read already."""
+    path = tmp_path / "g.ts"
+    path.write_bytes(before)
+    file = open_bytes(str(path), 0.0, threading.Event())
+    assert file.read(600) + file.read(600) == before
+    path.write_bytes(after)
+    assert file.read(2000) == (b"" if ends else after[1000:])
+    assert file.changed.startswith("the file was written anew") == ends
+    file.close()
+
+
 def test_live_sources_take_paths_and_refuse_numbers_that_are_none(make_clip: Callable[..., Path]) -> None:
     path = make_clip("a.ts", frames=25)
     with open_live(path, timeout=0.1) as source:
