@@ -20,6 +20,8 @@ __all__ = ["ByteStream", "GrowingFile", "Pipe", "open_bytes", "standard_input"]
 _POLL: Final = 0.05  # seconds between two checks for data
 _SYNC_BYTE: Final = b"\x47"  # of MPEG-TS, ISO/IEC 13818-1, 2.4.3.2
 _COMPARED: Final = 188  # bytes before the position
+_MOST_FOREIGN: Final = 1 << 16  # bytes behind a packet: tables, stuffing, headers of the packet itself
+_LONGEST_FOREIGN: Final = 30.0  # seconds without a packet while data come
 _REWRITTEN: Final = "the file was written anew: reading ended where it was before"
 
 
@@ -34,7 +36,9 @@ class ByteStream:
         received: bytes read so far.
         head: the first eight of them.
         stalled: whether it ended because no data came for `timeout` seconds.
-        changed: why a file is not the one any more that was opened, as a sentence; empty if it is.
+        changed: why what comes does not continue what was read, as a sentence; empty if it does.
+        reached: bytes up to the end of the last packet that was found in them; set by who reads them.
+        asked: when the next packet was asked for, by ``time.monotonic``; infinite where that is not known.
         movable: whether it can be moved in.
     """
 
@@ -43,6 +47,7 @@ class ByteStream:
     def __init__(self, timeout: float, stop: Event) -> None:
         self.timeout, self._stop = timeout, stop
         self.received, self.head, self.stalled, self.changed = 0, b"", False, ""
+        self.reached, self.asked = 0, float("inf")
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -50,6 +55,9 @@ class ByteStream:
         deadline = time.monotonic() + self.timeout
         while not self._ended and not self._stop.is_set():
             data = self._available(size)
+            if data and self.foreign and time.monotonic() > self.asked + max(self.timeout, _LONGEST_FOREIGN):
+                self.changed = f"{self.foreign}: reading ended"
+                data = None
             if data:
                 self.received += len(data)
                 self.head = (self.head + data[:8])[:8]
@@ -59,6 +67,17 @@ class ByteStream:
             elif time.monotonic() > deadline:
                 self._ended = self.stalled = True
         return b""
+
+    @property
+    def foreign(self) -> str:
+        """That no packet was found in the last bytes, as a sentence; empty if one was, or they are few."""
+        passed = self.received - self.reached
+        if self.asked == float("inf") or passed < _MOST_FOREIGN:
+            return ""
+        return (
+            f"its last {passed:,} bytes hold nothing of the streams that were there at the start; its video "
+            "may go on in another one"
+        )
 
     def _available(self, size: int) -> bytes | None:
         """Up to `size` bytes; none where there are none yet, after a short wait; None at the end."""

@@ -6,6 +6,7 @@ import gc
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,47 @@ def test_streams_that_appear_later_are_no_error(make_clip: Callable[..., Path], 
     with open_live(joined, timeout=0.1) as live:
         assert sum(1 for _ in live) >= 48  # two at the seam may be left out
     assert len(list(MotionDecoder(joined))) == 50
+
+
+def moved_to_another_stream(first: Path, folder: Path) -> Path:
+    """A transport stream whose encoder starts again on another PID."""
+    options = {"mpegts_start_pid": "300", "mpegts_pmt_start_pid": "4100"}
+    second = folder / "second.ts"
+    with av.open(str(first)) as source, av.open(str(second), "w", options=options) as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        for packet in demuxed(source, source.streams.video[0]):
+            packet.stream = video
+            target.mux(packet)
+    joined = folder / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    return joined
+
+
+def test_video_that_moves_to_another_stream_is_told(
+    make_clip: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = make_clip("a.ts", frames=100, g="1")
+    with open_live(first, timeout=0.1) as live:
+        assert sum(1 for _ in live) == 100
+    assert "nothing of the streams" not in caplog.text
+    with open_live(moved_to_another_stream(first, tmp_path), timeout=0.1) as live:
+        assert sum(1 for _ in live) == 100
+    assert "hold nothing of the streams that were there at the start" in caplog.text
+
+
+def test_bytes_without_packets_end_after_a_while(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_bytes(bytes(300_000))
+    file = open_bytes(str(path), 1.0, threading.Event())
+    assert len(file.read(200_000)) == 200_000
+    assert not file.foreign  # nobody said where packets are
+    file.reached, file.asked = 100_000, time.monotonic()
+    assert len(file.read(50_000)) == 50_000
+    file.asked -= 31.0
+    assert file.read(50_000) == b""
+    assert file.changed.startswith("its last 150,000 bytes hold nothing of the streams")
+    assert file.changed.endswith("reading ended")
+    file.close()
 
 
 def test_a_named_pipe_is_read_from_its_first_byte(make_clip: Callable[..., Path], fifo: Path) -> None:
