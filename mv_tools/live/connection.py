@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from ..display import Display, read_display
 from ..errors import MalformedStream, MotionError, SourceUnavailable, UnsupportedStream
 from ..pictures.native_headers import NATIVE_CODECS
-from ..source import Source, demuxed
+from ..source import Source, demuxed, video_tracks
 from .address import Address, Transport
 from .byte_stream import ByteStream, Pipe, open_bytes, standard_input
 
@@ -64,6 +64,7 @@ class Connection:
 
     Attributes:
         codec, extradata: of the video.
+        choice: which of several video streams is read, as a sentence; empty where there is one.
         display: how pictures are shown, as far as a file's container states it.
         step: seconds between pictures, by the stream's frame rate; for pictures without time stamps.
     """
@@ -74,6 +75,7 @@ class Connection:
         context = self._stream.codec_context
         self.codec = context.codec.canonical_name
         self.extradata = None if context.extradata is None else bytes(context.extradata)
+        self.choice = _choice(container, self._stream)
         self.display = _display_of(address, file, self._stream)
         # The average rate of raw streams is that of libavformat's option, 25, whatever they state.
         rate = context.framerate or self._stream.guessed_rate or self._stream.average_rate
@@ -194,6 +196,16 @@ def _video(address: Address, container: InputContainer) -> VideoStream:
     raise UnsupportedStream(
         f"{address.name}: no H.264 or HEVC video (the source holds: {', '.join(held)}){advice}"
     )
+
+
+def _choice(container: InputContainer, chosen: VideoStream) -> str:
+    """Which of several video streams is read, as a sentence; empty where there is one."""
+    tracks = video_tracks(container)
+    if len(tracks) < 2:
+        return ""
+    held = ", ".join(_codec_name(stream) for stream in tracks)
+    number = tracks.index(chosen) + 1 if chosen in tracks else 1
+    return f"it has {len(tracks)} video streams ({held}); number {number} is read, the first of H.264 or HEVC"
 
 
 def _codec_name(stream: Any) -> str:

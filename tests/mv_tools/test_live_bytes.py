@@ -189,6 +189,25 @@ def test_streams_that_appear_later_are_no_error(make_clip: Callable[..., Path], 
     assert len(list(MotionDecoder(joined))) == 50
 
 
+def test_which_of_several_video_streams_is_read_is_told(
+    make_clip: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MotionDecoder reads the first one, a live source the first that it can read."""
+    paths = [encode(tmp_path / "a.mp4", panning(25), "mpeg4", g="12"), make_clip("b.mp4", frames=25)]
+    both = tmp_path / "both.ts"
+    with av.open(str(both), "w") as target, av.open(str(paths[0])) as first, av.open(str(paths[1])) as second:
+        sources = [first, second]
+        copies = [target.add_stream_from_template(source.streams.video[0]) for source in sources]
+        for source, copy in zip(sources, copies, strict=True):
+            for packet in demuxed(source, source.streams.video[0]):
+                packet.stream = copy
+                target.mux(packet)
+    with open_live(both, timeout=0.1) as live:
+        assert sum(1 for _ in live) == 25
+    said = "it has 2 video streams (mpeg4, h264); number 2 is read, the first of H.264 or HEVC"
+    assert caplog.text.count(said) == 1
+
+
 def moved_to_another_stream(first: Path, folder: Path) -> Path:
     """A transport stream whose encoder starts again on another PID."""
     options = {"mpegts_start_pid": "300", "mpegts_pmt_start_pid": "4100"}
