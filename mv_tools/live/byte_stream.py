@@ -18,6 +18,11 @@ from .complete_mp4 import is_complete_mp4
 __all__ = ["ByteStream", "GrowingFile", "Pipe", "open_bytes", "standard_input"]
 
 _POLL: Final = 0.05  # seconds between two checks for data
+_SYNC_BYTE: Final = b"\x47"  # of MPEG-TS, ISO/IEC 13818-1, 2.4.3.2
+_COMPARED: Final = 188  # bytes before the position
+_MOST_FOREIGN: Final = 1 << 16  # bytes behind a packet: tables, stuffing, headers of the packet itself
+_LONGEST_FOREIGN: Final = 30.0  # seconds without a packet while data come
+_REWRITTEN: Final = "the file was written anew: reading ended where it was before"
 
 
 class ByteStream:
@@ -31,7 +36,9 @@ class ByteStream:
         received: bytes read so far.
         head: the first eight of them.
         stalled: whether it ended because no data came for `timeout` seconds.
-        changed: why a file is not the one any more that was opened, as a sentence; empty if it is.
+        changed: why what comes does not continue what was read, as a sentence; empty if it does.
+        reached: bytes up to the end of the last packet that was found in them; set by who reads them.
+        asked: when the next packet was asked for, by ``time.monotonic``; infinite where that is not known.
         movable: whether it can be moved in.
     """
 
@@ -40,6 +47,7 @@ class ByteStream:
     def __init__(self, timeout: float, stop: Event) -> None:
         self.timeout, self._stop = timeout, stop
         self.received, self.head, self.stalled, self.changed = 0, b"", False, ""
+        self.reached, self.asked = 0, float("inf")
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -47,6 +55,9 @@ class ByteStream:
         deadline = time.monotonic() + self.timeout
         while not self._ended and not self._stop.is_set():
             data = self._available(size)
+            if data and self.foreign and time.monotonic() > self.asked + max(self.timeout, _LONGEST_FOREIGN):
+                self.changed = f"{self.foreign}: reading ended"
+                data = None
             if data:
                 self.received += len(data)
                 self.head = (self.head + data[:8])[:8]
@@ -56,6 +67,17 @@ class ByteStream:
             elif time.monotonic() > deadline:
                 self._ended = self.stalled = True
         return b""
+
+    @property
+    def foreign(self) -> str:
+        """That no packet was found in the last bytes, as a sentence; empty if one was, or they are few."""
+        passed = self.received - self.reached
+        if self.asked == float("inf") or passed < _MOST_FOREIGN:
+            return ""
+        return (
+            f"its last {passed:,} bytes hold nothing of the streams that were there at the start; its video "
+            "may go on in another one"
+        )
 
     def _available(self, size: int) -> bytes | None:
         """Up to `size` bytes; none where there are none yet, after a short wait; None at the end."""
@@ -74,20 +96,24 @@ class GrowingFile(ByteStream):
         path: of the file.
 
     It ends where the file is written anew, or another one takes its place: what is there now does not
-    continue what was read.
+    continue what was read. A file written anew that is longer by then is known by the bytes before the
+    position, in MPEG-TS: writers of other formats set lengths in what they have written.
     """
 
     def __init__(self, file: IO[bytes], timeout: float, stop: Event, path: str) -> None:
         super().__init__(timeout, stop)
         self._file, self._path = file, path
+        self._last = b""  # bytes before the position
 
     def _available(self, size: int) -> bytes | None:
+        position = self._file.tell()
         data = self._file.read(size)
-        if data:
+        if data and self._continues(position):
+            self._last = (self._last + data)[-_COMPARED:]
             return data
         opened = os.fstat(self._file.fileno())
-        if opened.st_size < self._file.tell():
-            self.changed = "the file was written anew: reading ended where it was before"
+        if data or opened.st_size < position:
+            self.changed = _REWRITTEN
             return None
         try:
             same = os.path.samestat(opened, Path(self._path).stat())
@@ -98,6 +124,12 @@ class GrowingFile(ByteStream):
             return None
         self._stop.wait(_POLL)
         return data
+
+    def _continues(self, position: int) -> bool:
+        """Whether what was read up to a position is still there."""
+        if self.head[:1] != _SYNC_BYTE:
+            return True
+        return os.pread(self._file.fileno(), len(self._last), position - len(self._last)) == self._last
 
     def close(self) -> None:
         """Close the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from threading import Event
@@ -12,18 +13,21 @@ from typing import Any, Final, NamedTuple, cast
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..display import Display, read_display
 from ..errors import MalformedStream, MotionError, SourceUnavailable, UnsupportedStream
 from ..pictures.native_headers import NATIVE_CODECS
-from ..source import Source, demuxed
+from ..source import Source, demuxed, video_tracks
 from .address import Address, Transport
 from .byte_stream import ByteStream, Pipe, open_bytes, standard_input
 
 __all__ = ["Connection", "LivePacket", "open_connection"]
 
 _USUAL_STEP: Final = 1 / 25
+_STREAMS_MAY_APPEAR: Final = "mpegts"
+_OVERHEAD: Final = 1.1  # bytes of MPEG-TS to a byte of a packet
 _HTTP: Final = ("http", "https")
 
 _REASONS: Final = {
@@ -60,6 +64,7 @@ class Connection:
 
     Attributes:
         codec, extradata: of the video.
+        choice: which of several video streams is read, as a sentence; empty where there is one.
         display: how pictures are shown, as far as a file's container states it.
         step: seconds between pictures, by the stream's frame rate; for pictures without time stamps.
     """
@@ -70,6 +75,7 @@ class Connection:
         context = self._stream.codec_context
         self.codec = context.codec.canonical_name
         self.extradata = None if context.extradata is None else bytes(context.extradata)
+        self.choice = _choice(container, self._stream)
         self.display = _display_of(address, file, self._stream)
         # The average rate of raw streams is that of libavformat's option, 25, whatever they state.
         rate = context.framerate or self._stream.guessed_rate or self._stream.average_rate
@@ -82,22 +88,25 @@ class Connection:
             SourceUnavailable: the connection broke, or no data came for too long.
             MalformedStream: it is MP4 in a pipe or in the making, out of whose reach the pictures lie.
         """
+        watched = self._file is not None and self._container.format.name == _STREAMS_MAY_APPEAR
         base = self._stream.time_base or Fraction(0)
         numerator, denominator = base.numerator, base.denominator
         try:
             for packet in demuxed(self._container, *self._container.streams):
                 if packet.stream_index != self._stream.index:
                     yield None
-                    continue
-                pts, dts = packet.pts, packet.dts
-                yield LivePacket(
-                    bytes(packet),
-                    None if pts is None else pts * numerator / denominator,
-                    bool(packet.is_keyframe),
-                    bool(packet.is_corrupt),
-                    None if dts is None else dts * numerator / denominator,
-                    not packet.is_discard,
-                )
+                else:
+                    pts, dts = packet.pts, packet.dts
+                    yield LivePacket(
+                        bytes(packet),
+                        None if pts is None else pts * numerator / denominator,
+                        bool(packet.is_keyframe),
+                        bool(packet.is_corrupt),
+                        None if dts is None else dts * numerator / denominator,
+                        not packet.is_discard,
+                    )
+                if watched:
+                    self._reach(packet)
         except av.error.FFmpegError as error:
             # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
             if self._file is not None and _is_passing_mp4(self._file):
@@ -105,11 +114,19 @@ class Connection:
             if not (error.errno == errno.EIO and self._address.scheme in _HTTP):
                 raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
 
+    def _reach(self, packet: Packet[Any]) -> None:
+        """Note how far packets were found in a file or pipe."""
+        assert self._file is not None
+        if packet.pos is not None:
+            end = packet.pos + round(packet.size * _OVERHEAD)
+            self._file.reached = max(self._file.reached, end)
+            self._file.asked = time.monotonic()
+
     @property
     def end(self) -> str:
-        """Why a file or pipe ended early, as a sentence; empty if it did not."""
-        if self._file is not None and self._file.changed:
-            return self._file.changed
+        """What is to be said of the end of a file or pipe; empty if it is one like others."""
+        if self._file is not None and (self._file.changed or self._file.foreign):
+            return self._file.changed or self._file.foreign
         if not isinstance(self._file, Pipe) or not self._file.stalled:
             return ""
         return f"no data came for {self._file.timeout:g} s: reading ended (a longer timeout waits longer)"
@@ -179,6 +196,16 @@ def _video(address: Address, container: InputContainer) -> VideoStream:
     raise UnsupportedStream(
         f"{address.name}: no H.264 or HEVC video (the source holds: {', '.join(held)}){advice}"
     )
+
+
+def _choice(container: InputContainer, chosen: VideoStream) -> str:
+    """Which of several video streams is read, as a sentence; empty where there is one."""
+    tracks = video_tracks(container)
+    if len(tracks) < 2:
+        return ""
+    held = ", ".join(_codec_name(stream) for stream in tracks)
+    number = tracks.index(chosen) + 1 if chosen in tracks else 1
+    return f"it has {len(tracks)} video streams ({held}); number {number} is read, the first of H.264 or HEVC"
 
 
 def _codec_name(stream: Any) -> str:

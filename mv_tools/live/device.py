@@ -35,6 +35,7 @@ class EncodedDevice:
     """
 
     end: Final = ""
+    choice: Final = ""
     codec: Final = "h264"
     extradata: Final = None
     step: Final = 0.0

@@ -220,6 +220,8 @@ class LiveReader:
         self._arrivals.restart(connection.step)
         self._waits.restart()
         self._notes.restart()
+        if connection.choice:
+            self._notes.once(connection.choice)
         done = asked = self._progress = time.monotonic()
         self._fruitless = 0
         try:

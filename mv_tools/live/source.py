@@ -173,8 +173,9 @@ def open_live(
     This is the only function that opens cameras and streams: :class:`~mv_tools.MotionDecoder` and all others
     read files, those at ``s3://`` and ``https://`` too; to them ``rtsp://`` addresses are names of files.
 
-    Times (`pts_seconds`) count from the first picture and never jump: where a camera was reconnected or its
-    time stamps jump, they continue by the time that passed here. `index` grows over all connections. Frames
+    Times (`pts_seconds`) count from the first picture that comes, though it may lie before the first keyframe
+    and be left out, and never jump: where a camera was reconnected or its time stamps jump, they continue by
+    the time that passed here. `index` grows over all connections. Frames
     behind lost data are left out up to the next keyframe, see :class:`~mv_tools.MotionStream`.
 
     Args:

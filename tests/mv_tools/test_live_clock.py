@@ -172,6 +172,13 @@ def test_a_stream_without_time_stamps_has_those_of_its_frame_rate(
     assert f"taken as {rate} a second" in caplog.text
 
 
+def test_pictures_before_the_first_keyframe_take_their_time(shared: Path) -> None:
+    with open_live(shared / "videos/faults/midstream.264", timeout=0.1) as source:
+        first = next(iter(source))
+    assert first.pts_seconds == pytest.approx(0.96)
+    assert first.index == 0
+
+
 def test_a_container_with_decoding_times_only(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.avi", panning(40), **WITH_B)
     with open_live(str(path), timeout=0.1) as source:

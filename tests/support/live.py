@@ -166,7 +166,7 @@ class ScriptedSource:
 class _Scripted:
     """One of the connections."""
 
-    codec, display, step, end = "h264", Display(), 0.04, ""
+    codec, display, step, end, choice = "h264", Display(), 0.04, "", ""
 
     def __init__(self, source: ScriptedSource, script: Any, stop: Event | None) -> None:
         self.extradata, self._source, self._script, self._stop = source.extradata, source, script, stop
