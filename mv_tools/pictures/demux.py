@@ -20,6 +20,7 @@ from ..source import Source, demuxed, open_video
 from .matroska import declared_end
 from .packet_source import PacketVisitor
 from .packets import NO_PTS, PacketIndex, StreamProperties
+from .transport_stream import find_other_video, spans_without_packets
 
 __all__ = ["DemuxedPackets", "PacketCursor", "read_packets"]
 
@@ -88,7 +89,7 @@ class _Columns:
     size: list[int] = field(default_factory=list)
     position: list[int] = field(default_factory=list)
 
-    def append(self, packet: Packet[VideoStream], position: int | None) -> None:
+    def append(self, packet: Packet[VideoStream]) -> None:
         self.pts.append(NO_PTS if packet.pts is None else packet.pts)
         self.dts.append(NO_PTS if packet.dts is None else packet.dts)
         self.duration.append(packet.duration or 0)
@@ -96,14 +97,20 @@ class _Columns:
         self.displayed.append(not packet.is_discard)
         self.corrupt.append(bool(packet.is_corrupt))
         self.size.append(packet.size)
-        self.position.append(-1 if position is None else position)
+        self.position.append(-1 if packet.pos is None else packet.pos)
 
     def __len__(self) -> int:
         return len(self.pts)
 
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self, *, in_one_piece: bool) -> dict[str, Any]:
+        """The columns of PacketIndex.
+
+        Args:
+            in_one_piece: whether the container leaves packets in one piece.
+        """
         dtypes = {"keyframe": bool, "displayed": bool, "corrupt": bool}
-        return {name: np.array(values, dtypes.get(name, np.int64)) for name, values in vars(self).items()}
+        arrays = {name: np.array(values, dtypes.get(name, np.int64)) for name, values in vars(self).items()}
+        return arrays if in_one_piece else arrays | {"position": np.full(len(self), -1, np.int64)}
 
 
 @dataclass(frozen=True)
@@ -117,9 +124,10 @@ class DemuxedPackets:
         source, columns = self.source, _Columns()
         with open_video(source, packets_only=True) as (container, stream):
             formats = container.format.name
-            mp4, matroska = "mp4" in formats, "matroska" in formats
+            mp4, matroska, transport = (name in formats for name in ("mp4", "matroska", "mpegts"))
             properties = StreamProperties.of(stream, probed=not mp4)
             time_base = float(stream.time_base or 0)
+            identifiers = frozenset(other.id for other in container.streams)
             truncation = _read_columns(source, container, stream, columns, visitor)
             declared = _declared_packets(stream, source.size) if mp4 else 0  # only MP4's table is exact
         if not columns:
@@ -128,10 +136,12 @@ class DemuxedPackets:
             truncation = _truncation(columns, declared, unindexed=formats in _UNINDEXED_FORMATS)
         if truncation is None and matroska:
             truncation = _cut_matroska(source)
+        if truncation is None and transport:
+            truncation = _other_video(source, columns, identifiers)
         distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == len(columns)
         return PacketIndex(
             stream=properties,
-            **columns.arrays(),
+            **columns.arrays(in_one_piece=mp4),
             time_base=time_base,
             exact_seeks=distinct and (mp4 or matroska),
             truncation=truncation,
@@ -143,7 +153,6 @@ def _read_columns(
 ) -> str | None:
     """Fill the columns; returns why reading stopped before the end of the file, if it did."""
     name = source.name
-    in_one_piece = "mp4" in container.format.name
     try:
         for packet in demuxed(container, stream):
             if packet.has_sidedata("encryption_info"):
@@ -156,7 +165,7 @@ def _read_columns(
                 extradata = None if context.extradata is None else bytes(context.extradata)
                 visitor.start(context.codec.canonical_name, extradata, read_display(source, stream))
             visitor.visit((bytes(packet),))
-            columns.append(packet, packet.pos if in_one_piece else None)
+            columns.append(packet)
     except av.error.FFmpegError as error:
         if not columns:
             raise MalformedStream(f"{name}: no packet can be read: {error}") from error
@@ -179,6 +188,18 @@ def _cut_matroska(source: Source) -> str | None:
     """Where a Matroska file is cut short."""
     end, size = declared_end(source), source.size
     return f"the file is cut short: it holds {size} of {end} bytes" if end and size < end else None
+
+
+def _other_video(source: Source, columns: _Columns, known: frozenset[int]) -> str | None:
+    """Where the video of an MPEG transport stream goes on in a stream that was not there at the start."""
+    spans = spans_without_packets(columns.position, columns.size, source.size)
+    other = find_other_video(source, spans, known)
+    if other is None:
+        return None
+    return (
+        f"from byte {other.position:,} of {source.size:,} on it has video in a stream that was not there "
+        f"at its start (PID {other.pid}), which is not read; cut the file there"
+    )
 
 
 def _truncation(columns: _Columns, declared: int, *, unindexed: bool) -> str | None:

@@ -31,6 +31,7 @@ from support.clips import H264, encode, panning
 from support.features import labelled_features
 from support.paths import ROOT
 from support.runs import made_run
+from support.transport_stream import moved_to_another_stream
 
 Words = tuple[object, ...]
 _LOCKS: list[FolderLock] = []
@@ -247,6 +248,10 @@ def pipe(path: Path) -> Path:
     return path
 
 
+def moved_video(path: Path) -> Path:
+    return moved_to_another_stream(encode(path / "first.ts", panning(25), **H264), path)
+
+
 def unfinished(path: Path) -> Path:
     run = made_run(path / "run", ["a", "b"]).folder
     (run / "metrics.json").unlink()
@@ -260,6 +265,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "not a video file that can be opened": lambda p: ("mv", "probe", text_file(p)),
     "no video stream": lambda p: ("mv", "probe", audio_file(p)),
     "the file is cut short": lambda p: ("mv", "probe", truncated_late(p)),
+    "in a stream that was not there at its start": lambda p: ("mv", "probe", moved_video(p)),
     "libavcodec gives no vectors of": lambda p: ("mv", "extract", interlaced(p), "-o", p / "x.npz"),
     "gives no motion vectors": lambda p: ("mv", "extract", vp9(p), "-o", p / "x.npz"),
     "backend must be one of": lambda p: ("mv", "probe", video(p), "--backend", "ffmpg"),

@@ -13,6 +13,7 @@ from mv_tools import MotionDecoder, open_live
 from mv_tools.source import demuxed
 
 from support.clips import encode, panning
+from support.transport_stream import moved_to_another_stream
 
 
 def test_streams_that_appear_later_are_no_error(make_clip: Callable[..., Path], tmp_path: Path) -> None:
@@ -53,20 +54,6 @@ def test_which_of_several_video_streams_is_read_is_told(
         assert sum(1 for _ in live) == 25
     said = "it has 2 video streams (mpeg4, h264); number 2 is read, the first of H.264 or HEVC"
     assert caplog.text.count(said) == 1
-
-
-def moved_to_another_stream(first: Path, folder: Path) -> Path:
-    """A transport stream whose encoder starts again on another PID."""
-    options = {"mpegts_start_pid": "300", "mpegts_pmt_start_pid": "4100"}
-    second = folder / "second.ts"
-    with av.open(str(first)) as source, av.open(str(second), "w", options=options) as target:
-        video = target.add_stream_from_template(source.streams.video[0])
-        for packet in demuxed(source, source.streams.video[0]):
-            packet.stream = video
-            target.mux(packet)
-    joined = folder / "joined.ts"
-    joined.write_bytes(first.read_bytes() + second.read_bytes())
-    return joined
 
 
 def test_video_that_moves_to_another_stream_is_told(

@@ -37,7 +37,7 @@ __all__ = ["SavedIndex", "save_scan"]
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.generic]]
 
-_KIND: Final = "mv_tools index 5"
+_KIND: Final = "mv_tools index 6"
 _FINGERPRINT_PARTS: Final = 64  # places of the file that its fingerprint covers
 _PART_BYTES: Final = 4096
 _END_BYTES: Final = 65536
