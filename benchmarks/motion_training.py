@@ -20,8 +20,7 @@ import torch
 
 from moclip_lite.datasets import Clip
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.motion.augment import RandomView
-from moclip_lite.motion.batches import MotionFeed
+from moclip_lite.motion.batches import Batches, MotionFeed
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.motion.scores import motion_scores
 from moclip_lite.motion.settings import MotionSettings, ViewSettings
@@ -65,16 +64,7 @@ def minutes(motion: MotionSettings, settings: TrainSettings, clips: int, steps: 
         network = network.to(memory_format=torch.contiguous_format)
     store, labels = Generated(motion), [str(number) for number in range(CLASSES)]
     some = [Clip(Path(), str(i), str(i % CLASSES)) for i in range(steps * settings.batch)]
-    feed = MotionFeed(
-        store,
-        some,
-        some,
-        labels,
-        view=RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
-        segments=motion.train_segments,
-        batch=settings.batch,
-        seed=0,
-    )
+    feed = MotionFeed(store, some, some, labels, Batches.of(motion, settings, 0))
     once = settings.model_copy(update={"epochs": 1})
 
     def pass_over() -> None:

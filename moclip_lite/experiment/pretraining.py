@@ -25,7 +25,7 @@ from ..training.batches import accuracy_and_loss
 from ..training.checkpoint import save_weights
 from ..training.classification import Batch, fit
 from ..training.device import pick_device, seed_all
-from ..training.loop import FitResult, Row
+from ..training.loop import FitResult, Row, TrainingProgress
 from ..training.settings import TrainSettings
 
 __all__ = ["pretrain"]
@@ -123,9 +123,11 @@ def pretrain(
         settings,
         seed=seed,
         device=pick_device(device),
-        checkpoint=state,
-        fingerprint=digest_bytes([json.dumps(made_from, sort_keys=True).encode()]),
-        on_epoch=show,
+        progress=TrainingProgress(
+            checkpoint=state,
+            fingerprint=digest_bytes([json.dumps(made_from, sort_keys=True).encode()]),
+            on_epoch=show,
+        ),
     )
     save_weights(
         out,

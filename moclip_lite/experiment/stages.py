@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from ..storage.files import read_description
 from ..streams import Stream
 from ..training.checkpoint import Sources, load_arrays, load_weights, save_weights
 from ..training.classification import Feed, fit, refuse_idle_scales
-from ..training.loop import FitResult, Row
+from ..training.loop import FitResult, Row, TrainingProgress
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .settings.used import Meaning
@@ -36,7 +37,7 @@ __all__ = ["Stage", "Trainer"]
 
 _RESULT: Final = "training result"  # array of a cache entry
 
-_Run: TypeAlias = Callable[[Mapping[str, Any]], FitResult]
+_Run: TypeAlias = Callable[..., FitResult]  # of device and progress
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,7 @@ class Trainer:
             ConfigError: see :func:`moclip_lite.training.classification.refuse_idle_scales`.
         """
         refuse_idle_scales(network, settings)
-
-        def run(arguments: Mapping[str, Any]) -> FitResult:
-            return fit(network, feed, settings, validates=validates, **arguments)
-
+        run = partial(fit, network, feed, settings, seed=stage.seed, validates=validates)
         measure = Stream.MOTION.validation_measure
         return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs, measure)
 
@@ -165,10 +163,7 @@ class Trainer:
         every: FeatureTable | StreamedTable | None,
     ) -> FitResult:
         """Train a head; see :func:`moclip_lite.fusion.training.fit_head`."""
-
-        def run(arguments: Mapping[str, Any]) -> FitResult:
-            return fit_head(head, feed, settings, every=every, **arguments)
-
+        run = partial(fit_head, head, feed, settings, seed=stage.seed, every=every)
         measure = Stream.FUSION.validation_measure
         return self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs, measure)
 
@@ -195,15 +190,8 @@ class Trainer:
         def on_epoch(row: Row) -> None:
             self._reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, epochs)
 
-        result = run(
-            {
-                "seed": stage.seed,
-                "device": self._device(),
-                "checkpoint": state,
-                "fingerprint": stage.fingerprint,
-                "on_epoch": on_epoch,
-            }
-        )
+        progress = TrainingProgress(checkpoint=state, fingerprint=stage.fingerprint, on_epoch=on_epoch)
+        result = run(device=self._device(), progress=progress)
         self._reporter.progress(f"train {stage.name}", epochs, epochs)
         if share().leads:
             stage.save(module, result)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..training.batches import CHUNK, buffered_order
+from ..training.batches import CHUNK, ShuffleBuffer
 from .tables import FeatureTable, Rows, pool_tokens
 
 __all__ = ["ReadRows", "StreamedTable"]
@@ -102,15 +102,13 @@ class StreamedTable:
 
     def order(self, rng: np.random.Generator, batch: int) -> Rows:
         """A random order of the rows; of no more than the buffer holds the same as in memory."""
-        if len(self.labels) <= self.buffer:
-            return rng.permutation(len(self.labels))
-        return buffered_order(self.positions, self._steps(batch) * batch, rng)
+        return self._shuffling.order(batch, rng)
 
     def batches(self, chosen: Sequence[Rows], first: int) -> Iterator[FeatureTable]:
         """The rows of each batch of an epoch, from batch number `first` on; the next buffer is read ahead."""
         if first >= len(chosen):
             return
-        steps = self._steps(len(chosen[0]))
+        steps = self._shuffling.steps(len(chosen[0]))
         cuts = [first, *range(first - first % steps + steps, len(chosen), steps), len(chosen)]
         with ThreadPoolExecutor(1) as reader:
             spans = list(pairwise(cuts))
@@ -125,9 +123,9 @@ class StreamedTable:
                     yield FeatureTable(table.motion[part], table.appearance[part], table.labels[part])
                     start = part.stop
 
-    def _steps(self, batch: int) -> int:
-        """Batches that the buffer holds."""
-        return max(1, self.buffer // batch)
+    @property
+    def _shuffling(self) -> ShuffleBuffer:
+        return ShuffleBuffer(self.positions, self.buffer, CHUNK)
 
     def digest_parts(self) -> Iterator[bytes]:
         """What decides the features, for a digest."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from ..parallel.ranks import agree, share, share_weights
 from ..training.batches import uneven
 from ..training.classification import fit
-from ..training.loop import FitResult, Row
+from ..training.loop import FitResult, TrainingProgress
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import HeadFeed
@@ -30,9 +28,7 @@ def fit_head(
     *,
     seed: int,
     device: torch.device,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-    on_epoch: Callable[[Row], None] = lambda row: None,
+    progress: TrainingProgress | None = None,
     every: FeatureTable | StreamedTable | None = None,
 ) -> FitResult:
     """Fit a head; it holds the weights that are best on the validation clips.
@@ -43,7 +39,7 @@ def fit_head(
         settings: of the training loop.
         seed: seed of the training.
         device: where to train; solvers run on the CPU.
-        checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`.
+        progress: see :func:`moclip_lite.training.loop.train`.
         every: features of all clips that the head is fitted to again once its settings are chosen: the
             training and validation clips, by the motion network that is used in testing.
             None for no second fit.
@@ -56,16 +52,7 @@ def fit_head(
         head.balanced = settings.balance == "classes" or (settings.balance == "auto" and uneven(labels))
         return _solve(head, feed, device, every)
     start = copy.deepcopy(head)
-    result = fit(
-        head,
-        feed,
-        settings,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        fingerprint=fingerprint,
-        on_epoch=on_epoch,
-    )
+    result = fit(head, feed, settings, seed=seed, device=device, progress=progress)
     if every is not None:
         result.val_scores, result.val_one_frame = feed.val_scores(head), feed.val_one_frame(head)
         start.restandardize(every)

@@ -16,23 +16,22 @@ from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
 from ..training.batches import (
-    CHUNK,
+    ShuffleBuffer,
     accuracy_and_loss,
     balanced_order,
     batches,
-    buffered_order,
     count_batches,
     uneven,
 )
 from ..training.classification import Batch
-from ..training.settings import Balance
+from ..training.settings import Balance, TrainSettings
 from .augment import Draws, RandomView
 from .network import MotionNet
 from .scores import motion_scores
-from .settings import ViewSettings
+from .settings import MotionSettings, ViewSettings
 from .store import MotionStore
 
-__all__ = ["MotionFeed"]
+__all__ = ["Batches", "MotionFeed"]
 
 _ENCODINGS: Final = 7  # marks the random numbers of encodings: those of views do not depend on them
 _VAL_WINDOWS: Final = 8  # of a validation clip; more change its loss little
@@ -76,6 +75,32 @@ class _Epoch(Sampler[_Plan]):
         return len(self.plans)
 
 
+@dataclass(frozen=True)
+class Batches:
+    """How batches are drawn.
+
+    Attributes:
+        view: random views of training clips.
+        segments: windows drawn per clip.
+        size: clips in a batch, over all processes.
+        seed: of the order of clips, windows and views.
+        balance: "classes" draws equally many clips of each class, "auto" does where classes are uneven.
+    """
+
+    view: RandomView
+    segments: int
+    size: int
+    seed: int
+    balance: Balance = "none"
+
+    @classmethod
+    def of(cls, motion: MotionSettings, training: TrainSettings, seed: int) -> Batches:
+        """As the settings of an experiment say."""
+        view = RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed)
+        segments = min(motion.train_segments, motion.segments)
+        return cls(view, segments, training.batch, seed, training.balance)
+
+
 class MotionFeed:
     """Random encodings, windows and views of the training clips; fixed views of validation's first encoding.
 
@@ -86,17 +111,10 @@ class MotionFeed:
         store: motion by clip.
         train, val: clips.
         labels: class names in the order of their numbers.
-        view: random views of training clips.
-        segments: windows drawn per clip.
-        batch: clips in a batch, over all processes.
-        seed: of the order of clips, windows and views.
-        balance: "classes" draws equally many clips of each class, "auto" does where classes are uneven.
+        batches: how batches are drawn.
         part: this process' part of each batch.
         loaders: processes that read batches ahead; with 0 this process reads them. The batches are the same.
-        positions: where the training clips stand in shards, whose motion is not all in memory;
-            None elsewhere.
-        buffer: clips whose motion is in memory then.
-        neighbours: clips of a file that are read at once then.
+        shuffling: of training clips in shards, whose motion is not all in memory.
     """
 
     def __init__(
@@ -105,31 +123,23 @@ class MotionFeed:
         train: Sequence[Clip],
         val: Sequence[Clip],
         labels: Sequence[str],
+        batches: Batches,
         *,
-        view: RandomView,
-        segments: int,
-        batch: int,
-        seed: int,
-        balance: Balance = "none",
         part: Share = SINGLE,
         loaders: int = 0,
-        positions: npt.NDArray[np.int64] | None = None,
-        buffer: int = 0,
-        neighbours: int = CHUNK,
+        shuffling: ShuffleBuffer | None = None,
     ) -> None:
         number = {label: i for i, label in enumerate(labels)}
         self._store, self._train, self._val = store, list(train), list(val)
         targets = torch.tensor([number[clip.label] for clip in train])
         self._val_targets = np.array([number[clip.label] for clip in val])
-        self._view, self._segments, self._batch = view, segments, batch
-        self._seed, self._part = seed, part
-        self._positions, self._window = positions, max(buffer // batch, 1) * batch
-        self._neighbours = neighbours
+        self._batches, self._part, self._shuffling = batches, part, shuffling
         self._targets = targets.numpy()
+        balance = batches.balance
         self.balanced = balance == "classes" or (balance == "auto" and uneven(self._targets))
         self._epoch = _Epoch()
         reading = store.divided(loaders + 1) if loaders else store
-        self._reader = _BatchReader(reading, self._train, targets, view)
+        self._reader = _BatchReader(reading, self._train, targets, batches.view)
         self._loader = self._data_loader(loaders) if loaders else None
 
     def _data_loader(self, loaders: int) -> DataLoader[Batch]:
@@ -141,13 +151,15 @@ class MotionFeed:
             persistent_workers=True,
             multiprocessing_context="spawn",  # not fork: libav and torch have threads
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(self._seed),  # not the one that dropout draws from
+            generator=torch.Generator().manual_seed(
+                self._batches.seed
+            ),  # not the one that dropout draws from
         )
 
     @property
     def steps(self) -> int:
         """Batches of a pass over the training clips."""
-        return count_batches(len(self._train), self._batch, 2 * self._part.world)
+        return count_batches(len(self._train), self._batches.size, 2 * self._part.world)
 
     def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Batches with each training clip once, or balanced; order and views depend on (seed, epoch)."""
@@ -156,26 +168,27 @@ class MotionFeed:
 
     def _plan(self, epoch: int) -> Iterator[_Plan]:
         """Plans of the epoch: drawn for whole batches, then reduced to this process' part."""
-        rng = np.random.default_rng([self._seed, epoch])
+        drawn = self._batches
+        rng = np.random.default_rng([drawn.seed, epoch])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         available = self._store.segments
-        if self._positions is None:
+        if self._shuffling is None:
             order = rng.permutation(len(self._train))
         else:
-            order = buffered_order(self._positions, self._window, rng, self._neighbours)
+            order = self._shuffling.order(drawn.size, rng)
         encodings = self._draw_encodings(epoch)
         if self.balanced:
             order = balanced_order(self._targets, rng)
-        for clips in batches(order, self._batch, 2 * self._part.world):
-            windows = np.stack([choose_segments(available, self._segments, rng) for _ in clips])
-            draws = self._view.draw(len(clips), generator).of(self._part)
+        for clips in batches(order, drawn.size, 2 * self._part.world):
+            windows = np.stack([choose_segments(available, drawn.segments, rng) for _ in clips])
+            draws = drawn.view.draw(len(clips), generator).of(self._part)
             own = self._part.even(clips)
             yield _Plan(own, encodings[own], self._part.even(windows), draws)
 
     def _draw_encodings(self, epoch: int) -> npt.NDArray[np.int64]:
         """An encoding of each training clip for an epoch; int64 [clips]."""
         counts = np.array([self._store.encodings(clip) for clip in self._train])
-        return np.random.default_rng([self._seed, epoch, _ENCODINGS]).integers(counts)
+        return np.random.default_rng([self._batches.seed, epoch, _ENCODINGS]).integers(counts)
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) of one view per validation clip; all classes count alike."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy.typing as npt
 
 __all__ = [
     "CHUNK",
+    "ShuffleBuffer",
     "accuracy_and_loss",
     "balanced_order",
     "batches",
-    "buffered_order",
     "count_batches",
     "uneven",
 ]
@@ -23,7 +24,7 @@ _UNEVEN: Final = 1.5
 leave ratios of up to 1.3 where all classes have equally many clips."""
 
 CHUNK: Final = 1024
-"""Neighbouring clips that :func:`buffered_order` keeps together: a row group of features, read at once."""
+"""Neighbouring clips that :class:`ShuffleBuffer` keeps together: a row group of features, read at once."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -42,27 +43,37 @@ def count_batches(count: int, size: int, min_size: int = 2) -> int:
     return full + int(rest >= min_size or count == 1)
 
 
-def buffered_order(
-    positions: Indices, window: int, rng: np.random.Generator, chunk: int | None = None
-) -> Indices:
-    """The random order that a shuffle buffer gives, planned; up to the buffer's size it is a permutation.
+@dataclass(frozen=True)
+class ShuffleBuffer:
+    """Reading in a random order of clips in files that are not all in memory.
 
-    Chunks of neighbouring clips come in a random order, each shuffled, because neighbours are of one class
-    in most data sets; what fills the buffer is shuffled too.
-
-    Args:
+    Attributes:
         positions: int64 [N], where the clips stand in their files.
-        window: clips in the buffer.
-        rng: draws.
-        chunk: clips of a chunk; by default :data:`CHUNK`.
+        size: clips in memory.
+        chunk: neighbouring clips that are read at once.
     """
-    size = CHUNK if chunk is None else chunk
-    if len(positions) <= window:
-        return rng.permutation(len(positions))
-    ranked = np.argsort(positions, kind="stable")
-    chunks = np.split(ranked, np.flatnonzero(np.diff(positions[ranked] // size)) + 1)
-    order = np.concatenate([rng.permutation(chunks[number]) for number in rng.permutation(len(chunks))])
-    return np.concatenate([rng.permutation(order[i : i + window]) for i in range(0, len(order), window)])
+
+    positions: Indices
+    size: int
+    chunk: int = CHUNK
+
+    def steps(self, batch: int) -> int:
+        """Batches that the buffer holds."""
+        return max(1, self.size // batch)
+
+    def order(self, batch: int, rng: np.random.Generator) -> Indices:
+        """The order that a shuffle buffer gives, planned; up to the buffer's size it is a permutation.
+
+        Chunks of neighbouring clips come in a random order, each shuffled, because neighbours are of one
+        class in most data sets; what fills the buffer is shuffled too.
+        """
+        window = self.steps(batch) * batch
+        if len(self.positions) <= max(self.size, window):
+            return rng.permutation(len(self.positions))
+        ranked = np.argsort(self.positions, kind="stable")
+        chunks = np.split(ranked, np.flatnonzero(np.diff(self.positions[ranked] // self.chunk)) + 1)
+        order = np.concatenate([rng.permutation(chunks[number]) for number in rng.permutation(len(chunks))])
+        return np.concatenate([rng.permutation(order[i : i + window]) for i in range(0, len(order), window)])
 
 
 def uneven(targets: Indices) -> bool:

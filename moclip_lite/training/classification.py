@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch.nn import functional
 from ..errors import ConfigError, TrainingDiverged
 from ..parallel.ranks import add_up, agree, share
 from .device import put_random_state, random_state
-from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
+from .loop import FitResult, LoopSettings, Row, StepLoss, Task, TrainingProgress, train
 from .optimizer import create_optimizer, warmup_cosine
 from .schedule import EpochPlan, plan_epochs
 from .settings import TrainSettings
@@ -52,10 +51,7 @@ def fit(
     *,
     seed: int,
     device: torch.device,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-    on_epoch: Callable[[Row], None] = lambda row: None,
-    on_earlier: Callable[[Row], None] = lambda row: None,
+    progress: TrainingProgress | None = None,
     validates: bool = True,
 ) -> FitResult:
     """Train a classifier, and leave the weights of the best validation epoch in it.
@@ -69,8 +65,8 @@ def fit(
         settings: how to train; their length in epochs is that of :func:`plan_epochs`.
         seed: seed of the training.
         device: where to train.
-        checkpoint, fingerprint, on_epoch, on_earlier: see :func:`moclip_lite.training.loop.train`; rows have
-            epoch, loss, val_loss, accuracy and lr.
+        progress: see :func:`moclip_lite.training.loop.train`; rows have epoch, loss, val_loss, accuracy
+            and lr.
         validates: False keeps the weights of the last epoch, and never asks the feed to validate.
     """
     plan = plan_epochs(settings, feed.steps)
@@ -85,15 +81,7 @@ def fit(
         average_steps=settings.average * plan.epochs * plan.steps,
     )
     task = _Classification(model, feed, settings, device, plan, validates)
-    return train(
-        task,
-        loop,
-        device=device,
-        checkpoint=checkpoint,
-        fingerprint=fingerprint,
-        on_epoch=on_epoch,
-        on_earlier=on_earlier,
-    )
+    return train(task, loop, device=device, progress=progress)
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:

@@ -25,7 +25,7 @@ from .averaging import AveragedWeights
 from .device import repeatable, seed_all
 from .saved_state import load_state, save_state
 
-__all__ = ["FitResult", "LoopSettings", "Row", "StepLoss", "Task", "train"]
+__all__ = ["FitResult", "LoopSettings", "Row", "StepLoss", "Task", "TrainingProgress", "train"]
 
 BatchT = TypeVar("BatchT")
 Row = dict[str, float]
@@ -101,6 +101,28 @@ class LoopSettings:
     average_steps: float = 0.0
 
 
+def _ignore(row: Row) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingProgress:
+    """Where the state of a training is kept, and who is told of its epochs.
+
+    Attributes:
+        checkpoint: file of the training's state; if it exists and has this fingerprint, training continues
+            from it. None keeps none.
+        fingerprint: identifies what is trained on what.
+        on_epoch: called with the row of each epoch.
+        on_earlier: called first, with the row of each epoch of the attempts that it continues from.
+    """
+
+    checkpoint: Path | None = None
+    fingerprint: str = ""
+    on_epoch: Callable[[Row], None] = _ignore
+    on_earlier: Callable[[Row], None] = _ignore
+
+
 @dataclass
 class FitResult:
     """Result of a training.
@@ -130,10 +152,7 @@ def train(
     settings: LoopSettings,
     *,
     device: torch.device,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-    on_epoch: Callable[[Row], None] = lambda row: None,
-    on_earlier: Callable[[Row], None] = lambda row: None,
+    progress: TrainingProgress | None = None,
 ) -> FitResult:
     """Train the network of a task in place, and leave it in evaluation mode.
 
@@ -141,24 +160,21 @@ def train(
         task: what to train.
         settings: length and saving.
         device: the network is moved there.
-        checkpoint: file of the training's state; if it exists and has this fingerprint,
-            training continues from it.
-        fingerprint: identifies what is trained on what.
-        on_epoch: called with the row of each epoch.
-        on_earlier: called first, with the row of each epoch of the attempts that it continues from.
+        progress: where its state is kept and who is told of epochs; None for neither.
 
     Raises:
         TrainingDiverged: the weights are not finite after an epoch.
     """
+    progress = progress or TrainingProgress()
     with repeatable(device):
-        training = _Training(task, settings, device, checkpoint, fingerprint)
+        training = _Training(task, settings, device, progress)
         training.resume()
         for row in training.result.history:
-            on_earlier(row)
+            progress.on_earlier(row)
         for epoch in range(len(training.result.history), settings.epochs):
             if training.stale():
                 break
-            on_epoch(training.run_epoch(epoch))
+            progress.on_epoch(training.run_epoch(epoch))
         training.finish()
         return training.result
 
@@ -167,15 +183,9 @@ class _Training(Generic[BatchT]):
     """A training in progress: the network on its device, the optimizer, and the result so far."""
 
     def __init__(
-        self,
-        task: Task[BatchT],
-        settings: LoopSettings,
-        device: torch.device,
-        checkpoint: Path | None,
-        fingerprint: str,
+        self, task: Task[BatchT], settings: LoopSettings, device: torch.device, progress: TrainingProgress
     ) -> None:
-        self.task, self.settings = task, settings
-        self.checkpoint, self.fingerprint = checkpoint, fingerprint
+        self.task, self.settings, self.progress = task, settings, progress
         self.clock = self.saved = time.perf_counter()
         self.weights = task.network.to(device)
         self.network = in_parallel(self.weights, device)
@@ -189,7 +199,7 @@ class _Training(Generic[BatchT]):
 
     def resume(self) -> None:
         """Continue from the checkpoint if there is one of this training."""
-        loaded = load_state(self.checkpoint, self.fingerprint, self.optimizer)
+        loaded = load_state(self.progress.checkpoint, self.progress.fingerprint, self.optimizer)
         if loaded is not None:
             notes, tensors = loaded
             self.result = FitResult(**notes["result"])
@@ -266,7 +276,7 @@ class _Training(Generic[BatchT]):
     def _save_if_due(self, interval: float) -> None:
         now = time.perf_counter()
         self.result.seconds, self.clock = self.result.seconds + now - self.clock, now
-        if self.checkpoint is None or not share().leads or now - self.saved < interval:
+        if self.progress.checkpoint is None or not share().leads or now - self.saved < interval:
             return
         tensors = {"network": self.weights.state_dict()}
         if self.best is not None:
@@ -278,7 +288,7 @@ class _Training(Generic[BatchT]):
         }
         if self.average is not None:
             tensors["average"], notes["averaged"] = self.average.tensors, self.average.updates
-        save_state(self.checkpoint, self.fingerprint, tensors, self.optimizer, notes)
+        save_state(self.progress.checkpoint, self.progress.fingerprint, tensors, self.optimizer, notes)
         self.saved = now
 
     def finish(self) -> None:

@@ -12,15 +12,14 @@ from ..datasets.stratify import groups_of, most_parts, stratified_parts
 from ..errors import DataError
 from ..experiment.fold.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
-from ..motion.augment import RandomView
-from ..motion.batches import MotionFeed
+from ..motion.batches import Batches, MotionFeed
 from ..motion.mirrors import MeanMotion, mirrored_classes
 from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..storage.digest import digest_bytes
 from ..training.classification import fit, refuse_idle_scales
 from ..training.device import seed_all
-from ..training.loop import FitResult, Row
+from ..training.loop import FitResult, Row, TrainingProgress
 from ..training.schedule import plan_epochs
 
 __all__ = ["Division", "Evaluation", "State", "divisions", "evaluate"]
@@ -167,16 +166,7 @@ def _train(
     network = build_motion_net(motion, len(session.labels))
     refuse_idle_scales(network, settings)
     feed = MotionFeed(
-        store,
-        train,
-        val,
-        session.labels,
-        view=RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
-        segments=min(motion.train_segments, motion.segments),
-        batch=settings.batch,
-        seed=seed,
-        balance=settings.balance,
-        loaders=experiment.run.loaders,
+        store, train, val, session.labels, Batches.of(motion, settings, seed), loaders=experiment.run.loaders
     )
     epochs = plan_epochs(settings, feed.steps).epochs
 
@@ -193,14 +183,7 @@ def _train(
 
     fingerprint = digest_bytes([str((state.search, motion.deciding(), settings.model_dump_json())).encode()])
     names = digest_bytes(clip.name.encode() for clip in [*train, *val])
-    return fit(
-        network,
-        feed,
-        settings,
-        seed=seed,
-        device=session.device,
-        checkpoint=state.path,
-        fingerprint=f"{fingerprint} {names}",
-        on_epoch=on_epoch,
-        on_earlier=tell,
+    progress = TrainingProgress(
+        checkpoint=state.path, fingerprint=f"{fingerprint} {names}", on_epoch=on_epoch, on_earlier=tell
     )
+    return fit(network, feed, settings, seed=seed, device=session.device, progress=progress)

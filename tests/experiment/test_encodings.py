@@ -15,7 +15,7 @@ from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.experiment.fold.features import FoldFeatures
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.augment import RandomView
-from moclip_lite.motion.batches import MotionFeed
+from moclip_lite.motion.batches import Batches, MotionFeed
 from moclip_lite.motion.store import MotionStore
 
 from support.clips import H264, WITH_B, encode, panning
@@ -99,7 +99,7 @@ def test_epochs_draw_encodings_and_views_do_not_depend_on_them() -> None:
 
     def draws(count: int) -> tuple[list[float], list[list[int]]]:
         plain = RandomView(flip=0, min_side=1, speed=1)
-        feed = MotionFeed(Numbers(count), clips, clips, "ab", view=plain, segments=1, batch=4, seed=3)
+        feed = MotionFeed(Numbers(count), clips, clips, "ab", Batches(plain, segments=1, size=4, seed=3))
         values: list[float] = []
         labels: list[list[int]] = []
         for epoch in range(60):

@@ -13,7 +13,7 @@ from torch import nn
 from moclip_lite.datasets import Clip
 from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.motion.augment import RandomView
-from moclip_lite.motion.batches import MotionFeed
+from moclip_lite.motion.batches import Batches, MotionFeed
 from moclip_lite.motion.extract import extract_motion
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.motion.store import MotionStore
@@ -44,9 +44,8 @@ def store(tmp_path: Path) -> tuple[MotionStore, list[Clip]]:
 
 def feed(store: tuple[MotionStore, list[Clip]], batch: int = 4, **options: object) -> MotionFeed:
     found, clips = store
-    return MotionFeed(
-        found, clips, clips, ["a", "b"], view=RandomView(), segments=2, batch=batch, seed=3, **options
-    )  # type: ignore[arg-type]
+    batches = Batches(RandomView(), segments=2, size=batch, seed=3)
+    return MotionFeed(found, clips, clips, ["a", "b"], batches, **options)  # type: ignore[arg-type]
 
 
 def test_parts_make_the_whole(store: tuple[MotionStore, list[Clip]]) -> None:

@@ -13,8 +13,9 @@ from moclip_lite.fusion import create_head
 from moclip_lite.fusion.features import HeadFeed, head_scores
 from moclip_lite.fusion.streamed import StreamedTable
 from moclip_lite.fusion.tables import FeatureTable, Rows
-from moclip_lite.training.batches import buffered_order
+from moclip_lite.training.batches import ShuffleBuffer
 from moclip_lite.training.classification import Batch, fit
+from moclip_lite.training.loop import TrainingProgress
 from moclip_lite.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -41,20 +42,20 @@ def table(buffer: int, reads: list[int] | None = None) -> tuple[FeatureTable, St
 
 def test_an_order_names_each_clip_once_and_stays_near_in_the_files() -> None:
     positions = np.random.default_rng(1).permutation(20_000)
-    order = buffered_order(positions, 4096, np.random.default_rng(2))
+    order = ShuffleBuffer(positions, 4096).order(64, np.random.default_rng(2))
     assert sorted(order) == list(range(20_000))
     for start in range(0, 20_000, 4096):
         chunks = np.unique(positions[order[start : start + 4096]] // 1024)
         assert len(chunks) <= 4096 // 1024 + 2
-    assert not np.array_equal(order, buffered_order(positions, 4096, np.random.default_rng(3)))
-    few = buffered_order(positions[:100], 100, np.random.default_rng(5))
+    assert not np.array_equal(order, ShuffleBuffer(positions, 4096).order(64, np.random.default_rng(3)))
+    few = ShuffleBuffer(positions[:100], 100).order(10, np.random.default_rng(5))
     np.testing.assert_array_equal(few, np.random.default_rng(5).permutation(100))
 
 
 def test_a_small_buffer_holds_clips_of_all_classes_of_its_chunk() -> None:
     """Files are sorted by class: rows of a chunk that stay in their order would be few classes a window."""
     classes = np.repeat(np.arange(16), 64)  # of a chunk
-    order = buffered_order(np.arange(2 * len(classes)), 64, np.random.default_rng(0))
+    order = ShuffleBuffer(np.arange(2 * len(classes)), 64).order(16, np.random.default_rng(0))
     for start in range(0, len(order), 64):
         window = order[start : start + 64]
         assert len(np.unique(window // 1024)) == 1  # still read at once
@@ -62,7 +63,7 @@ def test_a_small_buffer_holds_clips_of_all_classes_of_its_chunk() -> None:
 
 
 def test_a_chunk_may_be_as_small_as_what_is_read_at_once() -> None:
-    order = buffered_order(np.arange(1000), 256, np.random.default_rng(0), 64)
+    order = ShuffleBuffer(np.arange(1000), 256, chunk=64).order(16, np.random.default_rng(0))
     assert sorted(order) == list(range(1000))
     windows = [order[start : start + 256] for start in range(0, 1000, 256)]
     assert all(len(np.unique(window // 64)) <= 256 // 64 + 2 for window in windows)
@@ -71,7 +72,7 @@ def test_a_chunk_may_be_as_small_as_what_is_read_at_once() -> None:
 
 @pytest.mark.parametrize("first", [0, 1, 7, 18])
 def test_batches_from_any_on_are_those_of_the_epoch(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moclip_lite.training.batches.CHUNK", 16)
+    monkeypatch.setattr("moclip_lite.fusion.streamed.CHUNK", 16)
     _, streamed = table(64)
     feed = HeadFeed(create_head("concat_mlp", 5, 4, 3), streamed, streamed, 16, 0)
     every, rest = list(feed.train_batches(2)), list(feed.train_batches(2, first))
@@ -112,7 +113,7 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(
     tmp_path: Path, streams: bool, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the same weights, dropout and mixup included, without reading what came before."""
-    monkeypatch.setattr("moclip_lite.training.batches.CHUNK", 16)
+    monkeypatch.setattr("moclip_lite.fusion.streamed.CHUNK", 16)
     monkeypatch.setattr("moclip_lite.training.classification._SAVE_WITHIN_EPOCH", 0.0)
     monkeypatch.setattr("moclip_lite.training.classification._SAVE_EVERY", 0.0)
     reads: list[int] = []
@@ -125,7 +126,8 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(
         feed = _Interrupted(head, features, features, 16, 0)
 
         def train(state: Path | None = state, head: torch.nn.Module = head, feed: HeadFeed = feed) -> None:
-            fit(head, feed, settings, seed=1, device=CPU, checkpoint=state, fingerprint="x", validates=False)
+            progress = TrainingProgress(checkpoint=state, fingerprint="x")
+            fit(head, feed, settings, seed=1, device=CPU, progress=progress, validates=False)
 
         if state is not None:
             feed.left = stop

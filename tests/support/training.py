@@ -14,6 +14,7 @@ from moclip_lite.fusion.features import HeadFeed, head_scores
 from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.fusion.training import fit_head
 from moclip_lite.training.device import seed_all
+from moclip_lite.training.loop import TrainingProgress
 from moclip_lite.training.settings import TrainSettings
 
 
@@ -30,15 +31,16 @@ def table(clips: int = 120, classes: int = 4, seed: int = 0) -> FeatureTable:
     )
 
 
-def train_head(name: str, epochs: int = 25, seed: int = 0, **extra: object) -> tuple[nn.Module, float]:
+def train_head(
+    name: str, epochs: int = 25, progress: TrainingProgress | None = None, *, seed: int = 0
+) -> tuple[nn.Module, float]:
     """A trained head, and its accuracy on test features in percent."""
     train, val, test = table(seed=1), table(60, seed=2), table(200, seed=3)
     seed_all(seed)
     head = create_head(name, 6, 5, 4, hidden=32)
     head.fit_statistics(train.motion, train.appearance)
     settings = TrainSettings(epochs=epochs, batch=32, lr=5e-3, label_smoothing=0)
-    fit_head(
-        head, HeadFeed(head, train, val, 32, seed), settings, seed=seed, device=torch.device("cpu"), **extra
-    )  # type: ignore[arg-type]
+    feed = HeadFeed(head, train, val, 32, seed)
+    fit_head(head, feed, settings, seed=seed, device=torch.device("cpu"), progress=progress)
     scores = head_scores(head, test)
     return head, 100 * float((scores.argmax(1) == test.labels.numpy()).mean())

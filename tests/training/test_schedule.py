@@ -15,6 +15,7 @@ from moclip_lite.errors import TrainingDiverged
 from moclip_lite.training.averaging import AveragedWeights
 from moclip_lite.training.batches import accuracy_and_loss, balanced_order, batches, count_batches, uneven
 from moclip_lite.training.classification import Batch, fit
+from moclip_lite.training.loop import TrainingProgress
 from moclip_lite.training.schedule import plan_epochs
 from moclip_lite.training.settings import TrainSettings
 
@@ -182,19 +183,11 @@ def test_an_interrupted_average_resumes_to_the_same_weights(
         if row["epoch"] == 2:
             raise KeyboardInterrupt
 
+    progress = TrainingProgress(checkpoint=state, fingerprint="x", on_epoch=stop)
     with pytest.raises(KeyboardInterrupt):
-        fit(
-            cut,
-            _Noise(),
-            settings,
-            seed=0,
-            device=CPU,
-            validates=False,
-            checkpoint=state,
-            fingerprint="x",
-            on_epoch=stop,
-        )
-    fit(resumed, _Noise(), settings, seed=0, device=CPU, validates=False, checkpoint=state, fingerprint="x")
+        fit(cut, _Noise(), settings, seed=0, device=CPU, validates=False, progress=progress)
+    progress = TrainingProgress(checkpoint=state, fingerprint="x")
+    fit(resumed, _Noise(), settings, seed=0, device=CPU, validates=False, progress=progress)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
 

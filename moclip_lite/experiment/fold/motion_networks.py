@@ -14,15 +14,13 @@ from ...datasets import Clip
 from ...datasets.clip import shorten
 from ...datasets.stratify import most_parts, stratified_parts
 from ...errors import CheckpointError, DataError
-from ...motion.augment import RandomView
-from ...motion.batches import MotionFeed
+from ...motion.batches import Batches, MotionFeed
 from ...motion.network import MotionNet, build_motion_net
 from ...motion.pretrained import is_generated
 from ...parallel.ranks import share
 from ...results.fold_folder import FoldFolder
 from ...results.fold_result import FoldResult
 from ...results.trained_on import clips_seen
-from ...shards.cached import NEIGHBOURS
 from ...storage.digest import digest_bytes
 from ...storage.files import read_description
 from ...streams import Stream
@@ -142,9 +140,9 @@ class MotionNetworks:
         experiment = self._features.experiment
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
-        positions, buffer = self._session.inputs.places(train)
-        if positions is not None:  # the order in which the clips come
-            more = (*more, buffer, digest_bytes([positions.tobytes()]))
+        shuffling = self._session.inputs.shuffle_buffer(train)
+        if shuffling is not None:  # the order in which the clips come
+            more = (*more, shuffling.size, digest_bytes([shuffling.positions.tobytes()]))
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         in_run_folder = name == Stream.MOTION  # others have done their work with the run
         return Stage(
@@ -164,23 +162,15 @@ class MotionNetworks:
 
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._features.experiment, self._features
-        motion = experiment.motion
-        positions, buffer = self._session.inputs.places(train)
         return MotionFeed(
             features.training_store,
             train,
             val,
             features.labels,
-            view=RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
-            segments=min(motion.train_segments, motion.segments),
-            batch=experiment.train_motion.batch,
-            balance=experiment.train_motion.balance,
-            seed=features.seed,
+            Batches.of(experiment.motion, experiment.train_motion, features.seed),
             part=share(),
             loaders=experiment.run.loaders,
-            positions=positions,
-            buffer=buffer,
-            neighbours=NEIGHBOURS,
+            shuffling=self._session.inputs.shuffle_buffer(train),
         )
 
 

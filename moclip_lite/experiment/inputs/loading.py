@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ...appearance.clip_arrays import ClipArrays, read_clip_arrays
 from ...datasets import Clip, VideoDataset
@@ -15,7 +14,9 @@ from ...datasets.clip import with_groups
 from ...errors import ConfigError
 from ...parallel.runner import JobRunner
 from ...progress import Reporter
+from ...shards.cached import NEIGHBOURS
 from ...shards.read import ShardReader
+from ...training.batches import ShuffleBuffer
 from ..config import Experiment
 from .dataset import data_root, load_dataset
 from .feature_file import FeatureFile
@@ -119,15 +120,12 @@ class Inputs:
             return with_groups(dataset, self._data.group_pattern)
         return load_dataset(self._data, self._workers(), self._reporter)
 
-    def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:
-        """(where clips stand in shards, clips whose motion is in memory).
-
-        (None, 0) without shards, and where the memory holds all of these clips: their order is free then.
-        """
+    def shuffle_buffer(self, clips: Sequence[Clip]) -> ShuffleBuffer | None:
+        """How clips in shards are read; None elsewhere, and where the memory holds them all."""
         if self.packed is None:
-            return None, 0
+            return None
         place = {clip.name: i for i, clip in enumerate(self.packed.dataset.clips)}
         in_memory = min(self._data.buffer or DEFAULT_BUFFER, self.packed.clips_in_memory)
         if len(clips) <= in_memory:
-            return None, 0
-        return np.array([place[clip.name] for clip in clips], np.int64), in_memory
+            return None
+        return ShuffleBuffer(np.array([place[clip.name] for clip in clips], np.int64), in_memory, NEIGHBOURS)

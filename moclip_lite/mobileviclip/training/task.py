@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...parallel.ddp import gather_notes
 from ...parallel.ranks import share
-from ...training.loop import LoopSettings, Row, StepLoss, Task, train
+from ...training.loop import LoopSettings, Row, StepLoss, Task, TrainingProgress, train
 from ...training.optimizer import create_optimizer, warmup_cosine
 from ..model import MobileViCLIP
 from .batches import Batch, PairBatches, PairSource
@@ -73,7 +73,8 @@ def fit_video_text(
     fingerprint = f"{fingerprint} {batches.pairs_per_step} pairs per step"
     loop = LoopSettings(epochs=settings.epochs, seed=settings.seed, save_within_epoch=_SAVE_EVERY)
     with closing(_VideoText(model, batches, settings, device, on_step)) as task:
-        result = train(task, loop, device=device, checkpoint=checkpoint, fingerprint=fingerprint)
+        progress = TrainingProgress(checkpoint=checkpoint, fingerprint=fingerprint)
+        result = train(task, loop, device=device, progress=progress)
     return VideoTextResult(result.history, batches.unread)
 
 
