@@ -153,9 +153,6 @@ def picture_index(
     corrupt: npt.NDArray[np.bool_] | None = None,
     damaged_packets: Iterable[int] = (),
     needs_first_packet: bool = False,
-    packed: bool = False,
-    no_entry: tuple[int, ...] = (),
-    pict_types: str = "",
     refused: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
     """Add times and known damage to pictures whose packets are known.
@@ -165,7 +162,7 @@ def picture_index(
         packet, entry: see :class:`PictureIndex`.
         corrupt: see :class:`PictureIndex`; None if nothing was decoded.
         damaged_packets: known from headers; packets that are corrupt or refused are added.
-        needs_first_packet, packed, no_entry, pict_types, refused: see :class:`PictureIndex`.
+        needs_first_packet, refused: see :class:`PictureIndex`.
     """
     seconds, duration = picture_times(packet, packets)
     decoded = corrupt is not None
@@ -183,8 +180,5 @@ def picture_index(
         corrupt=corrupt,
         damaged_packets=numbers,
         needs_first_packet=needs_first_packet,
-        packed=packed,
-        no_entry=no_entry,
-        pict_types=pict_types,
         refused=refused,
     )

@@ -9,6 +9,7 @@ determine it; otherwise the stream is decoded.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -43,14 +44,8 @@ def _number_from_packets(scan: StreamScan) -> PictureIndex | None:
     if mpeg4 is None or mpeg4.order is None or packets.corrupt.any() or not packets.displayed.all():
         return None
     numbers, keyframe = (np.array(values) for values in mpeg4.order)
-    return picture_index(
-        packets,
-        numbers,
-        keyframe,
-        needs_first_packet=True,
-        packed=bool(scan.packed),
-        no_entry=_no_entry(scan),
-    )
+    pictures = picture_index(packets, numbers, keyframe, needs_first_packet=True)
+    return replace(pictures, packed=bool(scan.packed), no_entry=_no_entry(scan))
 
 
 def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
@@ -74,18 +69,17 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         entry[:] = False
     if scan.headers is not None:
         entry &= np.isin(packet, [frame.packet for frame in frames if frame.entry])
-    return picture_index(
+    pictures = picture_index(
         scan.packets,
         packet,
         entry,
         corrupt=np.array(output.corrupt, bool),
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=_needs_first_packet(scan),
-        packed=bool(scan.packed),
-        no_entry=_no_entry(scan),
-        pict_types="".join(output.pict_types),
         refused=tuple(output.refused),
     )
+    types = "".join(output.pict_types)
+    return replace(pictures, packed=bool(scan.packed), no_entry=_no_entry(scan), pict_types=types)
 
 
 def _no_entry(scan: StreamScan) -> tuple[int, ...]:
