@@ -129,17 +129,21 @@ class Address:
             raise ArgumentError(f"the address of a {scheme} source names no host; write {scheme}://HOST/PATH")
         return cls("network", text, f"{scheme}://{place}", scheme, host)
 
+    @property
+    def sends_bytes(self) -> bool:
+        """Whether it is a network source of bytes and not of packets."""
+        return self.kind == "network" and self.scheme not in _NETWORK_FORMATS
+
     def buffered(self, transport: Transport) -> bool:
         """Whether a network source waits while nobody reads: over UDP packets would be lost."""
         over_udp = self.scheme in ("udp", "rtp") or (self.scheme in ("rtsp", "rtsps") and transport == "udp")
         return self.kind == "network" and not over_udp
 
     def options(self, transport: Transport, timeout: float) -> dict[str, str]:
-        """libavformat's options for a network source: only its own protocols and formats are opened."""
-        formats = _NETWORK_FORMATS.get(self.scheme, _STREAMED_FORMATS)
+        """libavformat's options for RTSP and RTP: only their own protocols and formats are opened."""
         options = {
             "protocol_whitelist": PROTOCOLS[self.scheme],
-            "format_whitelist": formats,
+            "format_whitelist": _NETWORK_FORMATS[self.scheme],
             "probesize": "500000",
             "analyzeduration": "1000000",
             "fpsprobesize": "0",
@@ -147,15 +151,20 @@ class Address:
         if self.scheme in ("rtsp", "rtsps"):
             options |= {"rtsp_transport": transport, "allowed_media_types": "video", "max_delay": "200000"}
             options["timeout"] = str(round(timeout * 1e6))
-        if self.scheme in ("http", "https", "tcp"):
-            options["rw_timeout"] = str(round(timeout * 1e6))
         return options
 
-    def file_options(self) -> dict[str, str]:
-        """libavformat's options for bytes that are read here."""
-        return {
-            "format_whitelist": FORMATS,
-            "protocol_whitelist": "file",
-            "probesize": "500000",
-            "fpsprobesize": "0",
+    def byte_options(self, timeout: float) -> dict[str, str]:
+        """libavformat's options for the bytes of a network source."""
+        options = {
+            "protocol_whitelist": PROTOCOLS[self.scheme],
+            "format_whitelist": "data",
+            "probesize": "32",
         }
+        return options if self.scheme == "udp" else {**options, "rw_timeout": str(round(timeout * 1e6))}
+
+    def format_options(self) -> dict[str, str]:
+        """libavformat's options for the format of bytes that are read here."""
+        options = {"protocol_whitelist": "file", "probesize": "500000", "fpsprobesize": "0"}
+        if self.kind == "network":
+            return {**options, "format_whitelist": _STREAMED_FORMATS, "analyzeduration": "1000000"}
+        return {**options, "format_whitelist": FORMATS}

@@ -22,6 +22,7 @@ from ..pictures.native_headers import NATIVE_CODECS
 from ..source import Source, demuxed, video_tracks
 from .address import Address, Transport
 from .byte_stream import ByteStream, Pipe, open_bytes, standard_input
+from .network_bytes import NetworkBytes
 
 __all__ = ["Connection", "LivePacket", "open_connection"]
 
@@ -108,11 +109,24 @@ class Connection:
                 if watched:
                     self._reach(packet)
         except av.error.FFmpegError as error:
-            # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
             if self._file is not None and _is_passing_mp4(self._file):
                 raise _not_a_video(self._address.name, self._file) from None
-            if not (error.errno == errno.EIO and self._address.scheme in _HTTP):
-                raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
+            self._break(error)
+        if isinstance(self._file, NetworkBytes):
+            if self._file.error is not None:
+                self._break(self._file.error)
+            if self._file.changed:
+                raise SourceUnavailable(f"{self._address.name}: {self._file.changed}")
+
+    def _break(self, error: av.error.FFmpegError) -> None:
+        """Take an error of libavformat for the end, where it says no more.
+
+        Raises:
+            SourceUnavailable: it says that the connection broke.
+        """
+        # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
+        if not (error.errno == errno.EIO and self._address.scheme in _HTTP):
+            raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
 
     def _reach(self, packet: Packet[Any]) -> None:
         """Note how far packets were found in a file or pipe."""
@@ -161,8 +175,10 @@ def open_connection(address: Address, *, transport: Transport, timeout: float, s
     try:
         # Errors of libavformat hold the address with its password: they are not chained.
         try:
+            if address.sends_bytes:
+                file = NetworkBytes(address, timeout, stop)
             if file is not None:
-                container = av.open(file, mode="r", options=address.file_options())
+                container = av.open(file, mode="r", options=address.format_options())
             else:
                 options = address.options(transport, timeout)
                 container = av.open(address.target, mode="r", options=options, timeout=(timeout, timeout))
@@ -215,7 +231,9 @@ def _codec_name(stream: Any) -> str:
 
 def _refused(address: Address, error: Any, file: ByteStream | None) -> MotionError:
     """Why a source can't be opened, as an error whose message holds no password."""
-    if file is not None:
+    if isinstance(file, NetworkBytes):
+        error = file.error or error
+    elif file is not None:
         return _not_a_video(address.name, file)
     if isinstance(error, av.error.HTTPUnauthorizedError):
         return SourceUnavailable(f"{address.name}: wrong user name or password")

@@ -228,8 +228,9 @@ class LiveReader:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
-                self._require_pictures(done, time.monotonic())
+                self._require_pictures(time.monotonic())
                 if packet is None:
+                    self._require_video(done, time.monotonic())
                     yield from self._silence()
                     continue
                 busy, self.arrived = done - self.arrived, time.monotonic()
@@ -282,23 +283,29 @@ class LiveReader:
         else:
             yield from self._silence()
 
-    def _require_pictures(self, last_packet: float, now: float) -> None:
-        """Refuse a connection through which something comes, but no video, or none that can be read.
+    def _require_video(self, last_packet: float, now: float) -> None:
+        """Refuse a connection through which something comes, but no video.
 
         A new connection finds out anew which stream is the video, and its codec.
 
         Raises:
             SourceUnavailable: for too long.
         """
-        if self.address.kind != "network":
-            return
-        limit, name = self.options.timeout, self.address.name
-        if now - last_packet > limit:
-            raise SourceUnavailable(f"{name}: no video came for {limit:g} s, but other data")
-        limit = max(limit, _LONGEST_GOP)
+        limit = self.options.timeout
+        if self.address.kind == "network" and now - last_packet > limit:
+            raise SourceUnavailable(f"{self.address.name}: no video came for {limit:g} s, but other data")
+
+    def _require_pictures(self, now: float) -> None:
+        """Refuse a connection through which video comes that can't be read, as above.
+
+        Raises:
+            SourceUnavailable: for too long.
+        """
+        limit = max(self.options.timeout, _LONGEST_GOP)
         given = self._stream is not None and self._stream.statistics.frames > 0
-        if given and self._fruitless > _MOST_REORDERED and now - self._progress > limit:
-            raise SourceUnavailable(f"{name}: its packets gave no picture for {limit:g} s")
+        fruitless = given and self._fruitless > _MOST_REORDERED and now - self._progress > limit
+        if self.address.kind == "network" and fruitless:
+            raise SourceUnavailable(f"{self.address.name}: its packets gave no picture for {limit:g} s")
 
     def _picture(
         self, keyframes: KeyframeDecoder, packet: LivePacket, seconds: float

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 from mv_tools import MotionDecoder, open_live
+from mv_tools.live import byte_stream, reader
 from mv_tools.source import demuxed
 
 from support.clips import encode, panning
-from support.transport_stream import moved_to_another_stream
+from support.live import http_server
+from support.transport_stream import moved_to_another_stream, on_another_stream
 
 
 def test_streams_that_appear_later_are_no_error(make_clip: Callable[..., Path], tmp_path: Path) -> None:
@@ -65,4 +68,30 @@ def test_video_that_moves_to_another_stream_is_told(
     assert "nothing of the streams" not in caplog.text
     with open_live(moved_to_another_stream(first, tmp_path), timeout=0.1) as live:
         assert sum(1 for _ in live) == 100
+    assert "hold nothing of the streams that were there at the start" in caplog.text
+
+
+def test_a_camera_whose_video_moves_to_another_stream_is_connected_to_anew(
+    make_clip: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new connection finds the stream; libavformat leaves out what comes in it through the old one."""
+    monkeypatch.setattr(byte_stream, "_LONGEST_FOREIGN", 0.1)
+    monkeypatch.setattr(reader, "_FIRST_WAIT", 0.05)
+    first = make_clip("a.ts", frames=50, g="1")
+    moved = on_another_stream(first, tmp_path / "second.ts").read_bytes()
+
+    def send(number: int) -> Iterator[bytes]:
+        if number == 0:
+            yield first.read_bytes()
+            while True:
+                yield moved
+                time.sleep(0.05)
+        yield moved
+
+    with http_server(send) as url, open_live(url, timeout=0.5) as live:
+        frames = [frame for frame, _ in zip(live, range(100), strict=False)]
+    assert len(frames) == 100
     assert "hold nothing of the streams that were there at the start" in caplog.text
