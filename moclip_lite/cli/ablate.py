@@ -9,21 +9,9 @@ import typer
 
 from mv_tools.urls import spelled
 
+from .configuration import overrides_of, refuse_idle
 from .console import ConsoleReporter, print_json, print_table
-from .options import (
-    Cache,
-    Json,
-    Pretrained,
-    Quiet,
-    RayAddress,
-    Root,
-    RunEngine,
-    Sets,
-    WeightsOf,
-    Workers,
-    overrides_of,
-    refuse_idle,
-)
+from .options import Cache, Json, Pretrained, Quiet, RayAddress, Root, RunEngine, Sets, WeightsOf, Workers
 
 if TYPE_CHECKING:
     from ..ablate import Ablation, AblationResult

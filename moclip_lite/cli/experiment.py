@@ -11,6 +11,7 @@ import typer
 from mv_tools.urls import spelled
 
 from .after_run import measure_run, write_engine
+from .configuration import experiment_of, keys_of, named_settings, overrides_of, session_of
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .copied_run import refuse_copied
 from .options import (
@@ -30,12 +31,7 @@ from .options import (
     Source,
     WeightsOf,
     Workers,
-    experiment_of,
-    keys_of,
-    named_settings,
-    overrides_of,
     run_folder,
-    session_of,
 )
 from .timeline import evaluate_segments
 

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import DataError
 from ..progress import size_in_words
+from .configuration import experiment_of, keys_of, named_settings, session_of
 from .console import print_failures, print_json, print_table
 from .options import (
     Cache,
@@ -22,11 +23,7 @@ from .options import (
     SkipMissing,
     Source,
     Workers,
-    experiment_of,
-    keys_of,
-    named_settings,
     run_folder,
-    session_of,
 )
 from .outputs import refuse_overwriting_settings
 

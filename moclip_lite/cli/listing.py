@@ -11,8 +11,9 @@ from mv_tools.urls import spelled
 
 from ..errors import DataError
 from ..progress import size_in_words
+from .configuration import experiment_of, session_of
 from .console import ConsoleReporter, err, print_json, print_table
-from .options import Json, Sets, SkipMissing, Source, experiment_of, session_of
+from .options import Json, Sets, SkipMissing, Source
 
 if TYPE_CHECKING:
     from ..datasets import VideoDataset

@@ -12,20 +12,9 @@ from mv_tools.urls import spelled
 from ..progress import size_in_words
 from ..storage.files import check_output_folder
 from ..storage.url_files import fetched
+from .configuration import experiment_of, session_of
 from .console import ConsoleReporter, print_json
-from .options import (
-    Cache,
-    Json,
-    Pretrained,
-    Quiet,
-    Root,
-    Sets,
-    SkipMissing,
-    Workers,
-    experiment_of,
-    run_folder,
-    session_of,
-)
+from .options import Cache, Json, Pretrained, Quiet, Root, Sets, SkipMissing, Workers, run_folder
 
 if TYPE_CHECKING:
     from ..progress import Reporter

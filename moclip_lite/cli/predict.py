@@ -13,6 +13,7 @@ from mv_tools.urls import is_url
 
 from ..storage.tables import check_table
 from .batch import Refusal, end_batch, files_of, refusal, refusal_of
+from .configuration import overrides_of
 from .console import ConsoleReporter, print_json
 from .options import (
     Device,
@@ -25,7 +26,6 @@ from .options import (
     SegmentThreshold,
     SegmentWindow,
     Sets,
-    overrides_of,
     run_folder,
 )
 from .predictions import cost_line, print_line, print_streams, write_predictions

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 from ..errors import DataError
+from .configuration import runner_of_options
 from .console import ConsoleReporter, err, print_failures, print_json
-from .options import MAX_SEED, Json, RayAddress, RunEngine, SkipMissing, Workers, runner_of_options
+from .options import MAX_SEED, Json, RayAddress, RunEngine, SkipMissing, Workers
 
 if TYPE_CHECKING:
     from mv_tools import Recipe

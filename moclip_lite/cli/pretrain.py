@@ -8,8 +8,9 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from ..motion.settings import PRETRAIN_STEPS
+from .configuration import experiment_of
 from .console import ConsoleReporter, print_json
-from .options import Json, Quiet, Seed, Sets, experiment_of
+from .options import Json, Quiet, Seed, Sets
 
 __all__ = ["pretrain"]
 

@@ -12,8 +12,9 @@ from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
 from ..storage.names import is_blank
+from .configuration import runner_of_options
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
-from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
+from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite
 from .videotext import Model, Seed, Weights, load_encoder, model_spec
 
 if TYPE_CHECKING:

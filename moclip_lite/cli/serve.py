@@ -8,18 +8,9 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from .configuration import overrides_of, settings_of
 from .console import ConsoleReporter, bugs_at_once, err
-from .options import (
-    Device,
-    Engine,
-    LabelThreshold,
-    Model,
-    Pretrained,
-    Sets,
-    overrides_of,
-    run_folder,
-    settings_of,
-)
+from .options import Device, Engine, LabelThreshold, Model, Pretrained, Sets, run_folder
 from .timeline import check_windows
 
 __all__ = ["serve"]

@@ -10,8 +10,9 @@ import typer
 
 from mv_tools.urls import spelled
 
+from .configuration import experiment_of
 from .console import ConsoleReporter, print_json, print_table
-from .options import Cache, Json, Quiet, Root, Seed, Sets, Source, Workers, experiment_of
+from .options import Cache, Json, Quiet, Root, Seed, Sets, Source, Workers
 
 if TYPE_CHECKING:
     from ..tune import TuneResult

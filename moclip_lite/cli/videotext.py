@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from ..errors import DataError
+from .configuration import settings_of
 from .console import ConsoleReporter, print_failures, print_json, print_table
-from .options import MAX_SEED, Cache, Device, Json, Quiet, finite, settings_of
+from .options import MAX_SEED, Cache, Device, Json, Quiet, finite
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder

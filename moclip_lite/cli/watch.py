@@ -12,20 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 import typer
 
+from .configuration import overrides_of, settings_of
 from .console import ConsoleReporter
-from .options import (
-    Device,
-    Engine,
-    LabelThreshold,
-    Model,
-    Pretrained,
-    Quiet,
-    Sets,
-    finite,
-    overrides_of,
-    run_folder,
-    settings_of,
-)
+from .options import Device, Engine, LabelThreshold, Model, Pretrained, Quiet, Sets, finite, run_folder
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName

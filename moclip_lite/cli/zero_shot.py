@@ -9,20 +9,9 @@ import typer
 
 from ..predict.prediction import ranking_as_list
 from .batch import end_batch, files_of, refusal
+from .configuration import experiment_of, named_settings, session_of
 from .console import print_failures, print_json, print_table
-from .options import (
-    Cache,
-    Json,
-    Pretrained,
-    Quiet,
-    Segments,
-    SegmentTable,
-    Sets,
-    WeightsOf,
-    experiment_of,
-    named_settings,
-    session_of,
-)
+from .options import Cache, Json, Pretrained, Quiet, Segments, SegmentTable, Sets, WeightsOf
 from .segment_files import SegmentOutputs
 from .timeline import label_segments
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moclip_lite.cli.options import experiment_of
+from moclip_lite.cli.configuration import experiment_of
 from moclip_lite.datasets import Clip, Fold
 from moclip_lite.errors import CheckpointError
 from moclip_lite.experiment.config import load_experiment, load_run_settings

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from moclip_lite.cli.app import app
-from moclip_lite.cli.options import experiment_of
+from moclip_lite.cli.configuration import experiment_of
 from moclip_lite.cli.tree import leaf_commands, parameter_types
 from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError

@@ -17,7 +17,7 @@ pytest.importorskip("optuna")
 
 import yaml
 
-from moclip_lite.cli.options import experiment_of
+from moclip_lite.cli.configuration import experiment_of
 from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.session import Session
