@@ -32,7 +32,7 @@ class Span(NamedTuple):
 
 
 class OtherVideo(NamedTuple):
-    """Video in a stream that was not there at the start: its PID, and the byte of its first packet."""
+    """Video in a stream that was not there at the start: its PID, and the byte at which its tables begin."""
 
     pid: int
     position: int
@@ -87,7 +87,9 @@ def _first_video(data: npt.NDArray[np.uint8], known: frozenset[int]) -> OtherVid
         if synchronous[offset] >= _ALIGNED:
             packets = data[offset : offset + count * spacing].reshape(count, spacing)[:, :_PACKET]
             number = _first_start(packets, known)
-            return None if number is None else OtherVideo(_pid(packets[number]), offset + number * spacing)
+            if number is None:
+                return None
+            return OtherVideo(_pid(packets[number]), offset + _tables_before(packets, number) * spacing)
     return None
 
 
@@ -104,6 +106,13 @@ def _first_start(packets: npt.NDArray[np.uint8], known: frozenset[int]) -> int |
         if start[:3] == b"\0\0\1" and start[3:] and start[3] & 0xF0 == 0xE0:
             return int(number)
     return None
+
+
+def _tables_before(packets: npt.NDArray[np.uint8], number: int) -> int:
+    """Number of the packet from which on a decoder finds a stream that begins with a later one: that of the
+    last program association table (2.4.4.3), or the later one itself where there is none."""
+    tables = np.flatnonzero((packets[:number, 1] & 0x1F == 0) & (packets[:number, 2] == 0))
+    return int(tables[-1]) if len(tables) else number
 
 
 def _pid(packet: npt.NDArray[np.uint8]) -> int:

@@ -29,16 +29,17 @@ def packet(pid: int, payload: bytes, *, starts: bool = True, stuffing: int = 0) 
 @pytest.mark.parametrize(("before", "after"), [(0, 0), (100, 1), (5_000, 3_000)])
 def test_the_first_video_of_another_stream_is_found(spacing: int, before: int, after: int) -> None:
     """In files with time codes or checksums between packets too, from any byte on, over several chunks."""
-    known = packet(256, _VIDEO), packet(257, _SOUND), packet(0, b"\0tables"), packet(400, _SOUND)
-    other = packet(300, _VIDEO, stuffing=7), packet(300, b"more", starts=False)
+    known = packet(256, _VIDEO), packet(257, _SOUND), packet(400, _SOUND)
+    table = packet(0, b"\0tables")
+    other = table, packet(301, b"\2map"), packet(300, _VIDEO, stuffing=7), packet(300, b"more", starts=False)
     gap = b"\1" * (spacing - 188)
     packets = [*known * (before + 5), *other, *known * (after + 5)]
     source = Source.of(b"junk" + b"".join(gap + part for part in packets))
-    start = 4 + spacing * 4 * (before + 5) + len(gap)
+    start = 4 + spacing * 3 * (before + 5) + len(gap)
     found = find_other_video(source, [Span(10, source.size)], frozenset({256, 257}))
     assert found == OtherVideo(300, start)
     assert find_other_video(source, [Span(10, source.size)], frozenset({256, 257, 300})) is None
-    assert find_other_video(source, [Span(start + spacing, source.size)], frozenset({256})) is None
+    assert find_other_video(source, [Span(start + 3 * spacing, source.size)], frozenset({256})) is None
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,11 @@ def test_spans_without_packets_are_long_ones() -> None:
     assert list(spans_without_packets([], [], 70_000)) == []
 
 
+def test_video_without_tables_begins_with_its_own_packet() -> None:
+    source = Source.of(packet(257, _SOUND) * 5 + packet(300, _VIDEO) + packet(0, b"later") * 5)
+    assert find_other_video(source, [Span(0, source.size)], frozenset({257})) == OtherVideo(300, 5 * 188)
+
+
 def test_video_that_moves_to_another_stream_is_told(make_clip: Callable[..., Path], tmp_path: Path) -> None:
     """libavformat reads the first part alone."""
     first = make_clip("a.ts", frames=50)
@@ -82,4 +88,8 @@ def test_video_that_moves_to_another_stream_is_told(make_clip: Callable[..., Pat
         list(MotionDecoder(joined))
     decoder = MotionDecoder(joined, on_damage="skip")
     assert len(list(decoder)) == 50
-    assert ["PID" in damage.message for damage in decoder.damaged] == [True]
+    [damage] = decoder.damaged
+    assert f"PID {MOVED_PID}" in damage.message
+    cut = int(damage.message.split()[2].replace(",", ""))
+    parts = joined.read_bytes()[:cut], joined.read_bytes()[cut:]
+    assert [len(list(MotionDecoder(part))) for part in parts] == [50, 50]
