@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,6 +18,7 @@ from av.video.stream import VideoStream
 from ..display import read_display
 from ..errors import MalformedStream, UnsupportedStream
 from ..source import Source, demuxed, open_video
+from .appended import appended_flv, appended_mp4
 from .matroska import declared_end
 from .packet_source import PacketVisitor
 from .packets import NO_PTS, PacketIndex, StreamProperties
@@ -124,7 +126,7 @@ class DemuxedPackets:
         source, columns = self.source, _Columns()
         with open_video(source, packets_only=True) as (container, stream):
             formats = container.format.name
-            mp4, matroska, transport = (name in formats for name in ("mp4", "matroska", "mpegts"))
+            mp4, matroska = "mp4" in formats, "matroska" in formats
             properties = StreamProperties.of(stream, probed=not mp4)
             time_base = float(stream.time_base or 0)
             identifiers = frozenset(other.id for other in container.streams)
@@ -136,8 +138,8 @@ class DemuxedPackets:
             truncation = _truncation(columns, declared, unindexed=formats in _UNINDEXED_FORMATS)
         if truncation is None and matroska:
             truncation = _cut_matroska(source)
-        if truncation is None and transport:
-            truncation = _other_video(source, columns, identifiers)
+        if truncation is None:
+            truncation = _unread(source, formats, columns, identifiers)
         distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == len(columns)
         return PacketIndex(
             stream=properties,
@@ -188,6 +190,23 @@ def _cut_matroska(source: Source) -> str | None:
     """Where a Matroska file is cut short."""
     end, size = declared_end(source), source.size
     return f"the file is cut short: it holds {size} of {end} bytes" if end and size < end else None
+
+
+def _unread(source: Source, formats: str, columns: _Columns, identifiers: frozenset[int]) -> str | None:
+    """What libavformat leaves out at the end of a file of one of its formats."""
+    if "mpegts" in formats:
+        return _other_video(source, columns, identifiers)
+    behind, start = max(map(operator.add, columns.position, columns.size)), None
+    if "mp4" in formats:
+        start = appended_mp4(source, behind)
+    elif formats == "flv":
+        start = appended_flv(source, behind)
+    if start is None:
+        return None
+    return (
+        f"from byte {start:,} of {source.size:,} on it is another file, which is not read: files of its "
+        "format are not joined by their bytes; cut it there"
+    )
 
 
 def _other_video(source: Source, columns: _Columns, known: frozenset[int]) -> str | None:

@@ -248,6 +248,12 @@ def pipe(path: Path) -> Path:
     return path
 
 
+def doubled(path: Path) -> Path:
+    target = path / "twice.mp4"
+    target.write_bytes(encode(path / "once.mp4", panning(25), **H264).read_bytes() * 2)
+    return target
+
+
 def moved_video(path: Path) -> Path:
     return moved_to_another_stream(encode(path / "first.ts", panning(25), **H264), path)
 
@@ -265,6 +271,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "not a video file that can be opened": lambda p: ("mv", "probe", text_file(p)),
     "no video stream": lambda p: ("mv", "probe", audio_file(p)),
     "the file is cut short": lambda p: ("mv", "probe", truncated_late(p)),
+    "on it is another file, which is not read": lambda p: ("mv", "probe", doubled(p)),
     "in a stream that was not there at its start": lambda p: ("mv", "probe", moved_video(p)),
     "libavcodec gives no vectors of": lambda p: ("mv", "extract", interlaced(p), "-o", p / "x.npz"),
     "gives no motion vectors": lambda p: ("mv", "extract", vp9(p), "-o", p / "x.npz"),
