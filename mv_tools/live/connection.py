@@ -232,6 +232,8 @@ def _codec_name(stream: Any) -> str:
 def _refused(address: Address, error: Any, file: ByteStream | None) -> MotionError:
     """Why a source can't be opened, as an error whose message holds no password."""
     if isinstance(file, NetworkBytes):
+        if file.error is None and not file.received:
+            return SourceUnavailable(f"{address.name}: it ended without any data")
         error = file.error or error
     elif file is not None:
         return _not_a_video(address.name, file)
@@ -243,6 +245,8 @@ def _refused(address: Address, error: Any, file: ByteStream | None) -> MotionErr
         return SourceUnavailable(f"{address.name}: there is no such stream")
     if isinstance(error, av.error.InvalidDataError):
         return MalformedStream(f"{address.name}: what it sends is no video stream of a known kind")
+    if isinstance(error, av.error.ArgumentError) and isinstance(file, NetworkBytes):
+        return MalformedStream(f"{address.name}: it sends neither MPEG-TS nor a raw stream of H.264 or HEVC")
     if isinstance(error, av.error.ExitError):
         return SourceUnavailable(f"{address.name}: it does not answer or sends no data")
     if error.errno == errno.EIO and not _resolves(address.host):

@@ -338,6 +338,23 @@ def test_turned_recordings_are_shown_upright(tmp_path: Path, orientation: Orient
         assert np.array_equal(live[frame.index], flow(frame))
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi", "flv"])
+def test_formats_that_are_not_opened_over_a_network_are_named(ending: str, tmp_path: Path) -> None:
+    data = encode(tmp_path / f"a.{ending}", panning(5), **H264).read_bytes()
+    said = r"stream\.ts: it sends neither MPEG-TS nor a raw stream of H\.264 or HEVC$"
+    with http_server(lambda _: iter([data])) as url, pytest.raises(MalformedStream, match=said):
+        open_live(url, timeout=PATIENCE)
+
+
+def test_a_server_that_closes_at_once_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
+        thread.start()
+        with pytest.raises(SourceUnavailable, match="it ended without any data"):
+            open_live(f"tcp://127.0.0.1:{server.getsockname()[1]}", timeout=PATIENCE)
+        thread.join()
+
+
 @pytest.mark.other_programs
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
