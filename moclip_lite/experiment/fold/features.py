@@ -296,8 +296,8 @@ class FoldFeatures:
         """
         _refuse_empty(parts)
         absent = mean_tokens(parts["train"], tokens)
-        if absent is None:
-            absent = np.zeros(1, np.float32)
+        if absent is None:  # no clip has motion, or none of the training part
+            absent = np.zeros_like(next(iter(tokens.values()), np.zeros(1, np.float32)))
         return {
             name: FeatureTable(
                 torch.from_numpy(np.stack([tokens.get(c.name, absent) for c in clips]).astype(np.float32)),

@@ -93,7 +93,7 @@ class FoldPass:
         elif Stream.MOTION in streams or Stream.FUSION in streams:
             for_heads = any(Source.MOTION_NETWORK in stream.sources for stream in streams)
             motion = self.motion([part for part in parts if for_heads or part != "train"])
-            tokens = {} if motion is None else motion.tokens
+            tokens = motion.tokens if motion is not None and for_heads else {}
             if motion is not None and Stream.MOTION in streams:
                 self.result.tests[Stream.MOTION] = self._motion_tests(motion, self.part)
                 if "val" in parts and self.features.clips("val", motion=True):  # none may be readable
