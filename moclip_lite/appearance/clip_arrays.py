@@ -7,14 +7,15 @@
 | .parquet | a row for each frame, in order: ``clip`` and ``feature`` (numbers); ``model`` in its metadata |
 
 An array is [length], or [frames, length] with the same number of frames for all clips. A name is that of the
-clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``.
+clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``. That of a segment has its
+times behind it: ``hug/a.avi@0.5-1.04``, ``a@0.5-1.04``.
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -71,26 +72,29 @@ class ClipArrays:
             "frames": str(self.shape[0]),
         }
 
-    def find(self, name: str) -> str | None:
-        """Name of the array of a clip or file, the longest that fits; None if there is none."""
-        parts = PurePosixPath(name).parts
+    def find(self, clip: Clip | PurePath) -> str | None:
+        """Name of the array of a clip or of a file, the longest that fits; None if there is none."""
+        video, times = clip.as_posix() if isinstance(clip, PurePath) else clip.video, ""
+        if isinstance(clip, Clip):
+            times = clip.name[len(video) :]
+        parts = PurePosixPath(video).parts
         for start in range(len(parts)):
             tail = PurePosixPath(*parts[start:])
-            for candidate in (str(tail), str(tail.with_suffix(""))):
+            for candidate in (f"{tail}{times}", f"{tail.with_suffix('')}{times}"):
                 if candidate in self._arrays:
                     return candidate
         return None
 
-    def features(self, name: str) -> Floats:
+    def features(self, clip: Clip | PurePath) -> Floats:
         """Features of a clip or file, float32 [frames, length].
 
         Raises:
             DataError: there are none.
         """
-        entry = self.find(name)
+        entry = self.find(clip)
         if entry is None:
             raise DataError(
-                f"{self.path} holds no features of {name} (data.appearance); "
+                f"{self.path} holds no features of {clip.name} (data.appearance); "
                 f"its {len(self._arrays)} arrays are called {shorten(list(self._arrays), 3)}"
             )
         return self._arrays[entry]
@@ -107,7 +111,7 @@ class ClipArrays:
         """
         report, used = ExtractReport("clip"), dict[str, str]()
         for clip in clips:
-            entry = self.find(clip.name)
+            entry = self.find(clip)
             if entry is None:
                 report.failures.append(
                     Failure(clip.name, "clip", f"no array of this name in {self.path.name}")

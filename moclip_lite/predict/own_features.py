@@ -46,12 +46,11 @@ def own_features(arrays: ClipArrays, path: Path, folder: RunFolder, experiment: 
     Raises:
         DataError: the file of features has none of that video; says what is needed.
     """
-    name = path.as_posix()
-    if arrays.find(name) is None:
+    if arrays.find(path) is None:
         raise DataError(
             f"{arrays.path} holds no features of {path}; {explain_own_features(folder, experiment)}"
         )
-    rows = arrays.features(name)
+    rows = arrays.features(path)
     return np.asarray(unit(rows) if experiment.clip.normalize else rows, np.float32)
 
 

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from moclip_lite.appearance.clip_arrays import ClipArrays, read_clip_arrays
 from moclip_lite.appearance.zero_shot import unit
 from moclip_lite.datasets import Clip
+from moclip_lite.datasets.clip import Segment
 from moclip_lite.errors import CheckpointError, ConfigError, DataError
 from moclip_lite.experiment.config import load_experiment
 
@@ -60,7 +61,7 @@ def test_all_formats_hold_the_same(ending: str, model: str, tmp_path: Path) -> N
     read = read_clip_arrays(WRITERS[ending](tmp_path / f"f{ending}", ARRAYS, model))
     assert (read.model, read.shape) == (model, (3, 5))
     for name, array in ARRAYS.items():
-        np.testing.assert_allclose(read.features(f"{name}.avi"), array, atol=1e-7)
+        np.testing.assert_allclose(read.features(Path(f"{name}.avi")), array, atol=1e-7)
     flat = {name: array[0] for name, array in ARRAYS.items()}
     assert read_clip_arrays(WRITERS[ending](tmp_path / f"g{ending}", flat, model)).shape == (1, 5)
     assert read.identity["digest"] != ClipArrays(tmp_path, ARRAYS, "other").identity["digest"]
@@ -82,7 +83,26 @@ def test_all_formats_hold_the_same(ending: str, model: str, tmp_path: Path) -> N
 )
 def test_names(names: list[str], clip: str, found: str | None) -> None:
     arrays = ClipArrays(Path("f.npz"), dict.fromkeys(names, np.ones(3, np.float32)))
-    assert arrays.find(clip) == found
+    assert arrays.find(Path(clip)) == arrays.find(Clip(Path(clip), clip, "a")) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["a/v.avi@0.5-1.04"], "a/v.avi@0.5-1.04"),
+        (["a/v@0.5-1.04"], "a/v@0.5-1.04"),
+        (["v@0.5-1.04"], "v@0.5-1.04"),
+        (["v.avi@0.5-1"], None),  # another segment
+        (["v@0.5-1"], None),
+        (["a/v.avi"], None),
+        (["a/v"], None),
+    ],
+)
+def test_names_of_segments(names: list[str], found: str | None) -> None:
+    """What is cut off is the ending of the video's name, not a part of the times."""
+    arrays = ClipArrays(Path("f.npz"), dict.fromkeys(names, np.ones(3, np.float32)))
+    segment = Segment(0.5, 1.04)
+    assert arrays.find(Clip(Path("v.avi"), f"a/v.avi@{segment}", "a", segment=segment)) == found
 
 
 def test_names_that_do_not_match_are_told() -> None:

@@ -246,7 +246,7 @@ class FoldFeatures:
         """Features of a clip's frames and where they stand."""
         own = self.session.inputs.own_appearance
         if own is not None:
-            return own.features(clip.name), None
+            return own.features(clip), None
         arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
         if arrays is None:  # damaged: computed again
             self.appearance_keys.update(self.session.extractor.appearance([clip]).keys)
