@@ -221,4 +221,11 @@ def official_folds(
         else:
             val_clips = tuple(clip for clip in dataset.clips if clip.name in validation)
             folds.append(checked_groups(Fold(name, train_clips, val_clips, test_clips), shared_groups))
-    return folds
+    return [_noting_left_out(fold, dataset) for fold in folds]
+
+
+def _noting_left_out(fold: Fold, dataset: VideoDataset) -> Fold:
+    outside = len(dataset.clips) - len(fold.clips())
+    if not outside:
+        return fold
+    return replace(fold, notes=(*fold.notes, f"{outside} clips are in no part of it and are left out"))

@@ -29,7 +29,7 @@ from .inputs.feature_file import FeatureFile
 from .inputs.feature_storage import REFITTED
 from .session import Session
 from .settings.asked_flips import keep_asked_flips
-from .settings.idle import idle_settings, idle_splits
+from .settings.idle import idle_division, idle_settings, idle_splits
 
 __all__ = ["train_folds"]
 
@@ -44,7 +44,9 @@ def train_folds(session: Session) -> Metrics:
     Raises:
         MoclipError: the input can't be used; what was finished is kept.
     """
-    idle = idle_settings(session.experiment) + idle_splits(session.experiment, session.folds)
+    experiment = session.experiment
+    idle = idle_settings(experiment) + idle_splits(experiment, session.folds)
+    idle += idle_division(experiment, session.dataset)
     for sentence in idle:
         session.reporter.warn(sentence)
     leads, run, extraction = share().leads, session.run_folder, session.extraction

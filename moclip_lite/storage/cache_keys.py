@@ -47,7 +47,7 @@ class StageCode:
 
 
 STAGES: dict[str, StageCode] = {
-    "folds": StageCode(2, ("numpy", "scikit-learn")),
+    "folds": StageCode(3, ("numpy", "scikit-learn")),
     "motion": StageCode(6, ("av", "motion-vector-extractor"), reads_video=True),
     "clip": StageCode(7, (*_ENCODERS, *_PICTURES), reads_video=True),
     "text": StageCode(2, (*_ENCODERS, "transformers")),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.ablate.grid import load_ablation
-from moclip_lite.datasets import Fold
+from moclip_lite.datasets import Clip, Fold, VideoDataset, official_folds
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.settings.idle import idle_settings, idle_splits
+from moclip_lite.experiment.settings.idle import idle_division, idle_settings, idle_splits
 
 from support.cli import ROOT
 
@@ -103,3 +103,41 @@ def test_a_grid_is_told_what_has_no_effect_in_any_cell(path: Path) -> None:
     assert "data.buffer has no effect on videos; it is for features and shards" in sentences(
         "data.buffer=100"
     )
+
+
+def _divided(official: bool) -> VideoDataset:
+    clips = tuple(Clip(Path(name), name, "a") for name in "abcd")
+    parts = {"split1": (frozenset("ab"), frozenset("c"))} if official else {}
+    return VideoDataset(Path(), clips, ("a",), parts)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ""),
+        (["data.protocol=official"], ""),
+        (["data.protocol=kfold"], ""),
+        (["data.protocol=holdout"], "data.protocol=holdout has no effect on clips with official splits"),
+        (["data.test_fraction=0.5"], "data.test_fraction has no effect"),
+        (
+            ["data.protocol=holdout", "data.test_fraction=0.5"],
+            "data.protocol=holdout and data.test_fraction have",
+        ),
+    ],
+)
+def test_a_holdout_in_vain_is_told(overrides: list[str], words: str) -> None:
+    experiment = load_experiment(None, overrides)
+    found = idle_division(experiment, _divided(official=True))
+    assert found[0].startswith(words) if words else not found
+    assert not idle_division(experiment, _divided(official=False))
+
+
+def test_the_configuration_of_a_run_names_all_settings(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(load_experiment(None).to_yaml())
+    assert not idle_division(load_experiment(path), _divided(official=True))
+
+
+def test_clips_in_no_part_of_a_split_are_told_with_it() -> None:
+    [fold] = official_folds(_divided(official=True), 0.5, 0)
+    assert fold.notes == ("1 clips are in no part of it and are left out",)

@@ -200,7 +200,7 @@ def _with_splits(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
     Raises:
         DataError: a split has no clip to train or to test on.
     """
-    official, validation, notes = {}, {}, []
+    official, validation = {}, {}
     for split in sorted({split for row in rows for split in row.splits}, key=lambda name: int(name[5:])):
         parts: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
         for clip, row in zip(dataset.clips, rows, strict=True):
@@ -209,15 +209,8 @@ def _with_splits(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
         official[split] = (frozenset(parts["train"]), frozenset(parts["test"]))
         if parts["val"]:
             validation[split] = frozenset(parts["val"])
-        outside = len(rows) - sum(len(part) for part in parts.values())
-        if outside:
-            notes.append(f"{split}: {outside} clips are in no part of it and are left out")
-    return replace(
-        dataset,
-        official=official or dataset.official,
-        validation=validation or dataset.validation,
-        notes=(*dataset.notes, *notes),
-    )
+    official = official or dataset.official
+    return replace(dataset, official=official, validation=validation or dataset.validation)
 
 
 def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDataset:

@@ -9,7 +9,7 @@ from typing import Final
 from mv_tools.urls import is_url
 
 from ...appearance.settings import AppearanceSettings
-from ...datasets import Fold
+from ...datasets import Fold, VideoDataset
 from ...datasets.settings import DataSettings
 from ...fusion import head_class
 from ...fusion.settings import HeadTrainSettings
@@ -19,7 +19,7 @@ from ...streams import Stream
 from ...training.settings import TrainSettings
 from ..config import Experiment
 
-__all__ = ["idle_settings", "idle_splits"]
+__all__ = ["idle_division", "idle_settings", "idle_splits"]
 
 _WITH_ARRAYS: Final = ("normalize", "pooling", "prompts")  # of clip: done to features that are given, too
 _OF_SOLVERS: Final = ("balance", "cross_fit", "refit")  # of train_head: also for heads without training steps
@@ -162,6 +162,23 @@ def idle_splits(experiment: Experiment, folds: Sequence[Fold]) -> list[str]:
     divided = data.protocol in ("kfold", "leave-one-group-out")
     reason = f"with data.protocol={data.protocol}" if divided else "on clips without official splits"
     return [f"data.splits has no effect {reason}"]
+
+
+def idle_division(experiment: Experiment, dataset: VideoDataset) -> list[str]:
+    """A sentence on settings of a holdout, where the data set says itself what is tested."""
+    data = experiment.data
+    if not dataset.official or data.protocol != "holdout" or data.kind in ("features", "ucf101"):
+        return []
+    complete = len(data.model_fields_set) == len(DataSettings.model_fields)  # of a run folder
+    names = ["data.protocol=holdout"] if "protocol" in data.model_fields_set and not complete else []
+    if data.test_fraction != DataSettings().test_fraction:
+        names.append("data.test_fraction")
+    if not names:
+        return []
+    has = "has" if len(names) == 1 else "have"
+    return [
+        f"{' and '.join(names)} {has} no effect on clips with official splits; data.protocol=kfold divides anew"
+    ]
 
 
 def _reasons(experiment: Experiment) -> dict[str, str]:
