@@ -7,8 +7,8 @@
 | .parquet | a row for each frame, in order: ``clip`` and ``feature`` (numbers); ``model`` in its metadata |
 
 An array is [length], or [frames, length] with the same number of frames for all clips. A name is that of the
-clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``. The name of a segment has
-its times behind it: ``hug/a.avi@0.5-1.04``, ``a@0.5-1.04``.
+clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``. Behind that of a segment
+stand its times: ``hug/a.avi@0.5-1.04``, ``a@0.5-1.04``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +13,9 @@ from mv_tools.urls import spelled
 from ..progress import size_in_words
 from .console import ConsoleReporter, err, print_json
 from .options import Json
+
+if TYPE_CHECKING:
+    from mv_tools import MotionDecoder
 
 __all__ = ["app"]
 
@@ -54,6 +58,20 @@ def probe(
         print_probe(spelled(file), summary)
 
 
+def _notes(decoder: MotionDecoder) -> list[str]:
+    """What is left out, guessed or damaged in the frames of a decoder that were read."""
+    notes = list(decoder.notes)
+    if decoder.guessed:
+        notes.append(f"{len(decoder.guessed)} pictures refer to lost ones: which ones is a guess")
+    return notes
+
+
+def _warn(notes: Sequence[str]) -> None:
+    reporter = ConsoleReporter()
+    for note in notes:
+        reporter.warn(note)
+
+
 @app.command()
 def extract(
     file: File,
@@ -70,7 +88,7 @@ def extract(
         ),
     ] = "vectors",
     start: Annotated[int, typer.Option(min=0, help="First frame.")] = 0,
-    stop: Annotated[int | None, typer.Option(help="Frame at which to stop (exclusive).")] = None,
+    stop: Annotated[int | None, typer.Option(min=0, help="Frame at which to stop (exclusive).")] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
     backend: Backend = "auto",
     json: Json = False,
@@ -105,11 +123,14 @@ def extract(
         count = mv_tools.write_statistics(frames, out)
     else:
         count = mv_tools.write_motion(frames, out, kind=kind)  # type: ignore[arg-type]
+    notes = _notes(decoder)
     if json:
+        size = out.stat().st_size
         print_json(
-            {"path": str(out), "frames": count, "bytes": out.stat().st_size, "backend": decoder.backend}
+            {"path": str(out), "frames": count, "bytes": size, "backend": decoder.backend, "notes": notes}
         )
     else:
+        _warn(notes)
         err.print(f"{count} frames to {out} ({size_in_words(out.stat().st_size)})", markup=False)
 
 
@@ -137,6 +158,7 @@ def show(
             raise typer.BadParameter(
                 f"--frame {frame}: {spelled(file)} has {len(decoder)} frames (0 to {len(decoder) - 1})"
             )
+        _warn(_notes(decoder))
         index = frame if frame is not None else len(decoder) // 2
         if decoder[index].pict_type == "I":
             if frame is None and index + 1 < len(decoder):
@@ -145,6 +167,7 @@ def show(
                 err.print(f"frame {index} is an I picture, which has no motion; try --frame {index + 1}")
         visualize.save_png(file, out, index, style=style, backend=backend)  # type: ignore[arg-type]
     elif out.suffix == ".mp4":
+        _warn(_notes(mv_tools.MotionDecoder(file, backend=backend)))
         visualize.save_mp4(file, out, style=style, backend=backend)  # type: ignore[arg-type]
     else:
         raise typer.BadParameter(f"{out}: the file name must end in .png or .mp4")

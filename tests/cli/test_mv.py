@@ -59,13 +59,32 @@ def _assert_vectors(arrays: dict[str, np.ndarray], frames: list[MotionFrame]) ->
 def test_extract_writes_the_vectors(suffix: str, clip_b: Path, tmp_path: Path) -> None:
     out = tmp_path / f"new folder/motion{suffix}"
     said = assert_ok(moclip("mv", "extract", clip_b, "-o", out, "--json")).json
-    assert said == {"path": str(out), "frames": 24, "bytes": out.stat().st_size, "backend": "libav"} | {
-        "backend": MotionDecoder(clip_b).backend
-    }
+    backend = MotionDecoder(clip_b).backend
+    size = out.stat().st_size
+    assert said == {"path": str(out), "frames": 24, "bytes": size, "backend": backend, "notes": []}
     arrays = dict(np.load(out)) if suffix == ".npz" else load_file(out)
     _assert_vectors(arrays, list(MotionDecoder(clip_b)))
     assert np.abs(arrays["mv"]).max() > 0
     assert [p.name for p in out.parent.iterdir()] == [out.name]
+
+
+def test_what_is_left_out_is_told(shared: Path, tmp_path: Path) -> None:
+    """By each command that writes what it read of a file."""
+    file = shared / "videos/faults/open_gop_cut_at_keyframe.ts"
+    told = "1 picture left out because the pictures that they refer to are missing"
+    for name in ("motion.npz", "stats.csv"):
+        words = (
+            "mv",
+            "extract",
+            file,
+            "-o",
+            tmp_path / name,
+            "--kind",
+            "stats" if "stats" in name else "flow",
+        )
+        assert f"warning: {told}" in assert_ok(moclip(*words)).err
+        assert told in assert_ok(moclip(*words, "--json")).json["notes"]
+    assert f"warning: {told}" in assert_ok(moclip("mv", "show", file, "-o", tmp_path / "x.png")).err
 
 
 def test_extract_chosen_frames_as_flow(clip: Path, tmp_path: Path) -> None:

@@ -66,8 +66,22 @@ def test_label_studio_timelines(videos: Path, tmp_path: Path) -> None:
     rows, report = convert("label-studio", path, videos, rate=25.0)
     assert rows[0] == ("one.mp4", "walk", 0, 0.96)
     assert not report.notes
-    fps = export(tmp_path, [{**task([timeline("walk", 1, 25)]), "data": {"video": "one.mp4", "fps": 25}}])
-    assert convert("label-studio", fps, videos)[0] == [("one.mp4", "walk", 0, 1)]
+    for fps in (25, 25.0, "25", " 25.0 "):
+        data = {"video": "one.mp4", "fps": fps}
+        path = export(tmp_path, [{**task([timeline("walk", 1, 25)]), "data": data}])
+        assert convert("label-studio", path, videos)[0] == [("one.mp4", "walk", 0, 1)]
+
+
+@pytest.mark.parametrize("fps", [0, -25, "many", "nan", [25]])
+def test_label_studio_rates_that_are_none_are_told(videos: Path, tmp_path: Path, fps: object) -> None:
+    data = {"video": "one.mp4", "fps": fps}
+    path = export(tmp_path, [{**task([timeline("walk", 1, 24), timeline("run", 0, 4)]), "data": data}])
+    rows, report = convert("label-studio", path, videos)
+    assert rows == [("one.mp4", "walk", 0, 1)]
+    told = " / ".join(report.notes)
+    assert "1 field(s) fps that hold no frame rate, such as" in told
+    assert "24 per second, Label Studio's default" in told
+    assert "1 region(s) that begin before frame 1" in told
 
 
 def test_label_studio_seconds_and_choices(videos: Path, tmp_path: Path) -> None:
@@ -269,6 +283,20 @@ def test_cvat_steps_and_attributes(videos: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_attributes_of_parts_of_a_skeleton_are_not_its_own(videos: Path, tmp_path: Path) -> None:
+    def action(name: str) -> str:
+        return f'<attribute name="action">{name}</attribute>'
+
+    part = f'<points label="head" outside="0" points="1,1">{action("nod")}</points>'
+    shapes = "".join(
+        f'<skeleton frame="{frame}" outside="0">{inner}</skeleton>'
+        for frame, inner in ((0, action("walk") + part), (5, part + action("walk")))
+    )
+    path = tmp_path / "annotations.xml"
+    path.write_text(cvat(f'<track id="0" label="person">{shapes}</track>'))
+    assert convert("cvat", path, videos, attribute="action")[0] == [("one.mp4", "walk", 0, 0.24)]
+
+
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
     "<annotations>&b;</annotations>"
@@ -328,6 +356,12 @@ def test_mmaction_lists(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("one.mp4 0\none.mp4 walk\n")
     with pytest.raises(DataError, match=r"row 2: 'one.mp4 walk' is not a path and the number"):
         convert("mmaction", tmp_path / "bad.txt", videos)
+    for line in ("one.mp4 0 1", "day/two 48 1", "one.mp4,0,1"):
+        (tmp_path / "bad.txt").write_text(line)
+        with pytest.raises(
+            DataError, match=r"row 1: .* has several numbers behind the path; lists of raw frames"
+        ):
+            convert("mmaction", tmp_path / "bad.txt", videos)
     with pytest.raises(DataError, match="row 1: 0 is the number of no class"):
         convert("mmaction", tmp_path / "train.txt", videos, classes=tmp_path / "classes.txt")
 

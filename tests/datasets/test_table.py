@@ -238,9 +238,19 @@ def test_missing_and_large_tables(videos: Path) -> None:
 
 
 def test_duplicates_are_told_with_the_first_row(videos: Path) -> None:
-    """Also where the video or the times are spelt otherwise."""
-    path = table(videos, "a.mp4,walk,0,1,train,", "sub/../a.mp4,walk,0.0,1.00,train,p")
-    with pytest.raises(DataError, match=r"row 3: is the same as row 2$"):
+    """Also where the video or the times are spelt otherwise, or differ by less than names of segments tell."""
+    for times in ("0.0,1.00", "0.0000001,1"):
+        path = table(videos, "a.mp4,walk,0,1,train,", f"sub/../a.mp4,walk,{times},train,")
+        with pytest.raises(DataError, match=r"row 3: is the same as row 2$"):
+            read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"), [("test,", "split"), ("train,p", "group"), ("test,p", "split and group")]
+)
+def test_a_clip_in_two_parts_is_told_as_such(videos: Path, rest: str, words: str) -> None:
+    path = table(videos, "a.mp4,walk,0,1,train,", f"a.mp4,walk,0,1,{rest}")
+    with pytest.raises(DataError, match=f"row 3: names the same clip as row 2, with another {words}$"):
         read_table(path)
 
 

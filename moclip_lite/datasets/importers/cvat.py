@@ -160,7 +160,8 @@ class _Reader:
         if "meta" in self._open:
             self._end_of_header(name, parent, text)
         elif name == "attribute" and self._attribute is not None and self._attribute_name == self._attribute:
-            self._value = text
+            if parent == "tag" or self._open[-2:-1] == ["track"]:  # not of an element of a skeleton
+                self._value = text
         elif name in _SHAPES and parent == "track" and self._track is not None and self._frame is not None:
             self._track.states[self._frame] = self._class(self._track.label) if self._visible else ""
         elif name in _SHAPES and parent == "image":

@@ -11,6 +11,7 @@ field can be meant. Whatever gives no row is counted.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -66,7 +67,7 @@ def read_label_studio(path: Path, rate: float | None = None, control: str | None
         if key is None:
             annotations.left_out["task(s) without a video in their data"] += 1
             continue
-        own = next((number_of(data[key]) for key in _RATE_KEYS if key in data), None)
+        own = _own_rate(data, annotations) if rate is None else None
         task_rate = rate or own or DEFAULT_RATE
         if _is_minimal(task):
             regions = _minimal(_fields(task), control, doubtful, annotations)
@@ -81,6 +82,21 @@ def read_label_studio(path: Path, rate: float | None = None, control: str | None
             "if the labeling configuration sets frameRate, give the same with --rate"
         )
     return annotations
+
+
+def _own_rate(data: Mapping[str, Any], annotations: Annotations) -> float | None:
+    """The frame rate among a task's data, a number or text; None where there is none that can be used."""
+    for key in _RATE_KEYS:
+        if data.get(key) in (None, ""):
+            continue
+        value = data[key]
+        with contextlib.suppress(ValueError):
+            value = float(value) if isinstance(value, str) else value
+        rate = number_of(value)
+        if rate is not None and rate > 0:
+            return rate
+        annotations.left_out[f"field(s) {key} that hold no frame rate, such as {str(data[key])[:40]!r}"] += 1
+    return None
 
 
 def _video_key(data: Mapping[str, Any]) -> str | None:
@@ -230,6 +246,9 @@ def _add(annotations: Annotations, place: str, video: str, region: _Region, rate
     span = region.seconds
     if region.frames is not None:
         first, last = region.frames
+        if first < 1:
+            annotations.left_out["region(s) that begin before frame 1, the first one of Label Studio"] += 1
+            return
         span = (first - 1) / rate, last / rate
     if span is not None and not 0 <= span[0] < span[1]:
         annotations.left_out[

@@ -13,6 +13,7 @@ from .annotation import Annotation, Annotations, number_of, read_export
 __all__ = ["read_activitynet", "read_classes", "read_list"]
 
 _LINE: Final = re.compile(r"(?P<path>.*\S)[\s,;]+(?P<label>\d{1,9})", re.ASCII)
+_TWO_NUMBERS: Final = re.compile(r".*\S[\s,;]+\d{1,9}", re.ASCII)
 _NUMBERED: Final = re.compile(r"(?P<number>\d{1,9})[\s,;:]+(?P<name>.*\S)", re.ASCII)
 _MAX_BYTES: Final = 1 << 28
 _SUBSETS: Final = {"training": "train", "train": "train", "validation": "validation", "val": "validation"}
@@ -59,6 +60,11 @@ def read_list(path: Path, classes: Mapping[int, str] | None = None, split: str |
         if match is None:
             raise DataError(
                 f"{path}, row {number}: {line.strip()[:80]!r} is not a path and the number of its class"
+            )
+        if _TWO_NUMBERS.fullmatch(match["path"]):
+            raise DataError(
+                f"{path}, row {number}: {line.strip()[:80]!r} has several numbers behind the path; lists of "
+                "raw frames, and of clips with several classes, are not read"
             )
         label = match["label"]
         if classes is not None:

@@ -150,20 +150,28 @@ def inspect_table(
     reader = _RowReader(video_folder(videos or path.parent, present), splits, records.decimal_comma, labels)
     rows: list[TableRow] = []
     problems: list[TableProblem] = []
-    first_row: dict[tuple[Any, ...], int] = {}
+    first_row: dict[tuple[Any, ...], TableRow] = {}
     for record in records.rows:
         row = reader.read(record)
         if isinstance(row, TableProblem):
             problems.append(row)
             continue
-        key = (row.video, row.segment, row.label)
+        key = (row.video, str(row.segment), row.label)
         if key in first_row:
-            read = " in all columns that are read" if ignored else ""
-            problems.append(TableProblem(row.number, "", f"is the same as row {first_row[key]}{read}"))
+            problems.append(TableProblem(row.number, "", _sameness(row, first_row[key], ignored)))
             continue
-        first_row[key] = row.number
+        first_row[key] = row
         rows.append(row)
     return TableRows(rows, problems, ignored)
+
+
+def _sameness(row: TableRow, first: TableRow, ignored: Sequence[str]) -> str:
+    """How a row is like an earlier one of the same clip."""
+    others = {"split": row.splits != first.splits, "group": row.group != first.group}
+    differing = [name for name, differs in others.items() if differs]
+    if differing:
+        return f"names the same clip as row {first.number}, with another {' and '.join(differing)}"
+    return f"is the same as row {first.number}{' in all columns that are read' if ignored else ''}"
 
 
 def overlaps(rows: Sequence[TableRow]) -> list[tuple[TableRow, TableRow]]:

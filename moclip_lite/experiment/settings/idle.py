@@ -176,9 +176,8 @@ def idle_division(experiment: Experiment, dataset: VideoDataset) -> list[str]:
     if not names:
         return []
     has = "has" if len(names) == 1 else "have"
-    return [
-        f"{' and '.join(names)} {has} no effect on clips with official splits; data.protocol=kfold divides anew"
-    ]
+    reason = "on clips with official splits; data.protocol=kfold divides them anew"
+    return [f"{' and '.join(names)} {has} no effect {reason}"]
 
 
 def _reasons(experiment: Experiment) -> dict[str, str]:
