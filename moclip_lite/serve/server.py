@@ -110,7 +110,8 @@ async def _serve(
     from .app import create_app
 
     port = int(listener.getsockname()[1])
-    worker, workplace = Worker(command, settings.time_limit), Workplace()
+    workplace = Workplace()
+    worker = Worker(command, settings.time_limit, workplace.scratch)
     try:
         app = create_app(settings, worker, workplace, port)
         await worker.start()

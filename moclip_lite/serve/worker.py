@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections import deque
@@ -71,14 +72,15 @@ class Worker:
     Args:
         command: how to start it.
         time_limit: seconds for a task.
+        scratch: folder of the process' temporary files, which are removed with it.
 
     Attributes:
         about: what the process said of its model when it was last ready; it answers with no other than first.
         starts: how often it was started.
     """
 
-    def __init__(self, command: Sequence[str], time_limit: float) -> None:
-        self._command, self._time_limit = tuple(command), time_limit
+    def __init__(self, command: Sequence[str], time_limit: float, scratch: Path) -> None:
+        self._command, self._time_limit, self._scratch = tuple(command), time_limit, scratch
         self._process: asyncio.subprocess.Process | None = None
         self._errors: deque[str] = deque(maxlen=_TAIL)
         self._drain: asyncio.Task[None] | None = None
@@ -142,6 +144,8 @@ class Worker:
         """
         self.starts += 1
         self._errors.clear()
+        self._scratch.mkdir(mode=0o700, exist_ok=True)
+        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._scratch))
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -149,7 +153,7 @@ class Worker:
             stderr=asyncio.subprocess.PIPE,
             limit=_MAX_LINE,
             start_new_session=True,  # Ctrl-C in the terminal is the server's alone
-            env={**os.environ, "MOCLIP_TOKEN": ""},
+            env={**os.environ, **temporary, "MOCLIP_TOKEN": ""},
         )
         self._drain = asyncio.create_task(self._read_errors(self._process))
         try:
@@ -168,7 +172,7 @@ class Worker:
         return message
 
     async def stop(self) -> None:
-        """End the process and those that it started."""
+        """End the process and those that it started, and remove its temporary files."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -181,6 +185,7 @@ class Worker:
         if self._drain is not None:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self._drain, 5)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     async def run(self, task: Task, on_progress: OnProgress) -> dict[str, Any]:
         """Carry out a task. If this is cancelled, the process is ended.

@@ -41,6 +41,11 @@ class Workplace:
         folder.mkdir(mode=0o700)
         return folder
 
+    @property
+    def scratch(self) -> Path:
+        """Folder of the temporary files of the process that analyses videos."""
+        return self.path / "process"
+
     def remove(self, folder: Path) -> None:
         """Remove a folder that :meth:`new_folder` made."""
         shutil.rmtree(folder, ignore_errors=True)

@@ -108,6 +108,15 @@ def test_a_result_before_its_time(tmp_path: Path) -> None:
         assert busy.wait(job)["state"] == "done"
 
 
+def test_temporary_files_of_the_process_end_with_it(server: Serving) -> None:
+    """It may be ended while it writes a copy of a video."""
+    job = submit(server, "hang").json()["id"]
+    until(lambda: server.scratch.exists() and list(server.scratch.iterdir()))
+    assert server.client.delete(f"/api/jobs/{job}").status_code == 204
+    until(lambda: not server.scratch.exists())
+    assert server.wait(submit(server, "fine").json()["id"])["state"] == "done"
+
+
 def test_cancelling_ends_the_process(server: Serving) -> None:
     job = submit(server, "hang").json()["id"]
     until(lambda: server.client.get(f"/api/jobs/{job}").json()["stage"] == "predict")

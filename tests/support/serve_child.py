@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def work(task: dict[str, str]) -> None:
     if word == "crash":
         os.abort()
     elif word == "hang":
+        tempfile.mkstemp()
         send(progress=["predict", 1, 4])
         time.sleep(600)
     elif word == "noise":

@@ -74,12 +74,19 @@ class Serving:
     def left(self) -> list[str]:
         """Files and folders of jobs."""
         return sorted(
-            p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.name != "lock"
+            p.relative_to(self.folder).as_posix()
+            for p in self.folder.rglob("*")
+            if p.name not in ("lock", self.scratch.name)
         )
 
     def jobs(self) -> set[str]:
         """Names of the folders of jobs."""
-        return {path.name for path in self.folder.iterdir() if path.is_dir()}
+        return {path.name for path in self.folder.iterdir() if path.is_dir() and path != self.scratch}
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of the temporary files of the analysing process."""
+        return self.folder / "process"
 
     def raw(self, head: str, body: bytes = b"") -> bytes:
         """Send bytes as they are and read what comes until the server closes."""
@@ -127,7 +134,8 @@ def serving(parent: Path, command: list[str] | None = None, **values: Any) -> It
     settings = ServeSettings(port=0, **values)
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    worker, workplace = Worker(command or stub_command(), settings.time_limit), Workplace(parent)
+    workplace = Workplace(parent)
+    worker = Worker(command or stub_command(), settings.time_limit, workplace.scratch)
     app = create_app(settings, worker, workplace, port)
     server = uvicorn.Server(uvicorn_config(app, settings, grace=1))
     thread = threading.Thread(target=server.run, args=([listener],))
