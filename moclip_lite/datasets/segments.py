@@ -19,7 +19,15 @@ from mv_tools.source import Source, open_video
 
 from ..sampling import SAME_TIME, Segment, pictures_between
 
-__all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "player_edges", "rgb_pictures", "video_seconds"]
+__all__ = [
+    "LATE_END",
+    "SharedDecoders",
+    "motion_pictures",
+    "player_edges",
+    "player_origin",
+    "rgb_pictures",
+    "video_seconds",
+]
 
 Decoder = TypeVar("Decoder")
 
@@ -111,22 +119,31 @@ def rgb_pictures(decoder: RgbDecoder, segment: Segment) -> range:
 
 
 def player_edges(decoder: RgbDecoder) -> npt.NDArray[np.float64]:
-    """Times at which each picture appears, and at which the last one ends, on a player's clock.
+    """Times at which each picture appears, and at which the last one ends, on a player's clock."""
+    return decoder.edges() + player_origin(decoder)
+
+
+def player_origin(decoder: RgbDecoder) -> float:
+    """When the first picture appears on a player's clock, in seconds.
 
     It starts with the first of all streams: with the first picture unless sound begins before it.
     """
     source, times = decoder.source, decoder.times
-    if source.path is None or times is None:
-        return decoder.edges()
-    started = _start_of(source.path, source.stamp)
+    if times is None or not len(times):
+        return 0.0
+    started = _start_of(source) if source.path is None else _start_of_file(source.path, source.stamp)
     late = 0.0 if started is None else float(times[0]) - started
-    return decoder.edges() + (late if late > SAME_TIME else 0.0)
+    return late if late > SAME_TIME else 0.0
 
 
 @lru_cache(maxsize=64)
-def _start_of(path: Path, stamp: tuple[int, ...]) -> float | None:
+def _start_of_file(path: Path, stamp: tuple[int, ...]) -> float | None:
+    return _start_of(Source.of(path))
+
+
+def _start_of(source: Source) -> float | None:
     """Time at which the first of a file's streams starts, in seconds; None if unknown."""
-    with open_video(Source.of(path), packets_only=True) as (container, _):
+    with open_video(source, packets_only=True) as (container, _):
         return None if container.start_time is None else container.start_time / av.time_base
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mv_tools import RgbDecoder
 
+from ..datasets.segments import player_edges
 from .shots import find_cuts
 
 __all__ = ["Window", "cut_windows", "video_windows"]
@@ -23,7 +24,7 @@ _MAX_EXTRA_PARTS: Final = 4
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a video: frames [`start`, `stop`), and their times in seconds from the first frame."""
+    """Part of a video: frames [`start`, `stop`), and their times in seconds, on a player's clock."""
 
     start: int
     stop: int
@@ -38,7 +39,7 @@ def cut_windows(
 
     Args:
         edges: [frames + 1], start times of the frames and end time of the last one,
-            in seconds (:meth:`mv_tools.RgbDecoder.edges`).
+            in seconds (:func:`moclip_lite.datasets.segments.player_edges`).
         cuts: first frames of shots.
         longest: maximum duration of a window in seconds; a single frame may be shown for longer.
         shortest: minimum duration in seconds; a cut that would leave less on either side is ignored.
@@ -88,6 +89,6 @@ def video_windows(path: Path, longest: float, shots: bool = True) -> list[Window
     """
     decoder = RgbDecoder(path)
     decoder.require_whole()
-    edges = decoder.edges()
-    cuts = find_cuts(path) if shots and edges[-1] > 1.0 else []
+    edges = player_edges(decoder)
+    cuts = find_cuts(path) if shots and edges[-1] - edges[0] > 1.0 else []
     return cut_windows(edges, cuts, longest)

@@ -56,7 +56,7 @@ STAGES: dict[str, StageCode] = {
     "trained": StageCode(6, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(2, cached=False),
     "video": StageCode(6, (*_ENCODERS, *_PICTURES), reads_video=True),
-    "window": StageCode(7, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "window": StageCode(8, (*_ENCODERS, *_PICTURES), reads_video=True),
 }
 """The cache's stages, ``encoder`` (remembered digests of an encoder's weights) and ``results`` (metrics and
 report of a run folder)."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame, NoMotionVectors, RgbDecoder
-from mv_tools.source import open_video
 
+from ..datasets.segments import player_origin
 from .model import WindowModel
 from .plan import FilePictures
 from .window import Window
@@ -67,7 +67,7 @@ class OpenFile:
             frames = RgbDecoder(original)
         frames.require_whole()
         pictures = FilePictures.of(frames, motion, shown=bool(model.heads))
-        return cls(motion, frames, pictures, _origin(path, frames), remark)
+        return cls(motion, frames, pictures, player_origin(frames), remark)
 
     def notes(self) -> list[str]:
         """Remarks on the file for the user."""
@@ -112,12 +112,3 @@ def _has_vectors(decoder: MotionDecoder) -> bool:
     except NoMotionVectors:
         return False
     return True
-
-
-def _origin(path: Path, frames: RgbDecoder) -> float:
-    """When the first picture is shown: players start their clock with the first of all streams."""
-    if frames.times is None or not len(frames.times):
-        return 0.0
-    with open_video(path, packets_only=True) as (container, _):
-        started = container.start_time
-    return max(float(frames.times[0]) - (started or 0) / 1e6, 0.0) if started is not None else 0.0

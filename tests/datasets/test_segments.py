@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
-import av
 import numpy as np
 import pytest
 
@@ -25,7 +24,7 @@ from moclip_lite.storage.cache import FeatureCache
 from mv_tools import MalformedStream, MotionDecoder, RgbDecoder
 
 from support.annotations import GOP, copy_packets, long_video, segments_of
-from support.clips import H264, WITH_B, annex_b, encode_at, panning
+from support.clips import H264, WITH_B, annex_b, behind_sound, encode_at, panning
 
 LABELS = ["left", "right", "right", "left", "left"]
 SPEC = MotionSpec(segments=3, frames=2, grid=(4, 6))
@@ -158,18 +157,6 @@ def test_seconds_of_a_video(video: Path, tmp_path: Path) -> None:
 
 def test_a_player_s_clock_starts_with_the_sound(video: Path, tmp_path: Path) -> None:
     """Pictures that begin half a second after the sound appear half a second later."""
-    path = tmp_path / "late.mkv"
-    with av.open(str(video)) as reader, av.open(str(path), mode="w") as writer:
-        stream = reader.streams.video[0]
-        pictures = writer.add_stream_from_template(stream)
-        sound = writer.add_stream("pcm_s16le", rate=8000)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
-        silence.sample_rate, silence.pts = 8000, 0
-        writer.mux(sound.encode(silence))
-        for packet in reader.demux(stream):
-            if packet.size:
-                shift = round(Fraction(1, 2) / stream.time_base)
-                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, pictures
-                writer.mux(packet)
+    path = behind_sound(video, tmp_path / "late.mkv", Fraction(1, 2))
     assert motion_pictures(MotionDecoder(path), Segment(0.5, 0.98)) == range(12)
     assert rgb_pictures(RgbDecoder(path), Segment(0.98, 1.46)) == range(12, 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from moclip_lite.retrieval import cut_windows, find_cuts, video_windows
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, RgbDecoder
 from mv_tools.pictures.reader import DecodedPicture, PictureReader
 
-from support.clips import encode, panning
+from support.clips import behind_sound, encode, panning
 from support.retrieval import two_shots
 
 
@@ -21,6 +22,16 @@ def test_windows_cover_every_frame_once() -> None:
     assert [(w.start, w.stop) for w in windows] == [(0, 60), (60, 155), (155, 250)]
     assert windows[1].start_seconds == pytest.approx(2.4)
     assert [(w.start, w.stop) for w in cut_windows(np.arange(2) / 25, [], 10.0)] == [(0, 1)]
+
+
+def test_times_are_those_of_a_player(tmp_path: Path) -> None:
+    """Its clock starts with the sound where that begins first."""
+    video = encode(tmp_path / "a.mp4", panning(48))
+    late = behind_sound(video, tmp_path / "late.mkv", Fraction(1, 2))
+    times = [(window.start_seconds, window.stop_seconds) for window in video_windows(video, 1.0)]
+    assert times[0][0] == 0.0
+    shifted = [(window.start_seconds - 0.5, window.stop_seconds - 0.5) for window in video_windows(late, 1.0)]
+    np.testing.assert_allclose(shifted, times, atol=2e-3)
 
 
 def test_a_picture_is_in_one_window_however_long_it_is_shown() -> None:

@@ -71,3 +71,20 @@ def annex_b(path: Path) -> Path:
 
 H264 = {"g": "12", "bf": "0", "refs": "1", "sc_threshold": "0", "crf": "20"}
 WITH_B = {"g": "12", "bf": "2", "refs": "2", "sc_threshold": "0", "crf": "20"}
+
+
+def behind_sound(video: Path, path: Path, seconds: Fraction) -> Path:
+    """The pictures of a file, which begin so long after a second of silence does."""
+    with av.open(str(video)) as reader, av.open(str(path), mode="w") as writer:
+        stream = reader.streams.video[0]
+        pictures = writer.add_stream_from_template(stream)
+        sound = writer.add_stream("pcm_s16le", rate=8000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        silence.sample_rate, silence.pts = 8000, 0
+        writer.mux(sound.encode(silence))
+        for packet in reader.demux(stream):
+            if packet.size:
+                shift = round(seconds / stream.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, pictures
+                writer.mux(packet)
+    return path
