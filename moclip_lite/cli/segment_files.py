@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import typer
 
@@ -74,7 +74,9 @@ class SegmentWriter:
     timelines: list[Timeline] = field(default_factory=list)
     strips: list[Any] = field(default_factory=list)
     _rows: list[str] = field(default_factory=list)
-    _taken: set[Path] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._names = file_names(self.videos)
 
     def add(self, path: Path, timeline: Timeline) -> None:
         """Write what belongs to one more video."""
@@ -87,6 +89,27 @@ class SegmentWriter:
             write_text(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
         if self.outputs.strip is not None:
             self._draw(self.outputs.strip, path, timeline)
+
+    def finish(self, refused: Collection[Path]) -> None:
+        """Remove what earlier runs wrote of videos that have no timeline now."""
+        if self.outputs.csv is not None and not self._rows:
+            self.outputs.csv.unlink(missing_ok=True)
+        if self._one_page(self.outputs.strip) and not self.strips:
+            self.outputs.strip.unlink(missing_ok=True)
+        for target, suffix in self._of_each:
+            for path in refused:
+                self._place(target, path, suffix).unlink(missing_ok=True)
+
+    @property
+    def _of_each(self) -> list[tuple[Path, str]]:
+        """The outputs of which each video has its own, with their ending."""
+        strip = None if self._one_page(self.outputs.strip) else self.outputs.strip
+        own = ((self.outputs.vtt, ".vtt"), (self.outputs.chapters, ".ffmetadata"), (strip, ".png"))
+        return [(target, suffix) for target, suffix in own if target is not None]
+
+    @staticmethod
+    def _one_page(strip: Path | None) -> TypeGuard[Path]:
+        return strip is not None and strip.suffix.lower() == ".html" and not strip.is_dir()
 
     def _add_to_table(self, table: Path, path: Path, timeline: Timeline) -> None:
         """Write the table, which names its videos as the reader of annotation tables finds them."""
@@ -104,7 +127,7 @@ class SegmentWriter:
         from ..timeline.thumbnails import read_thumbnails
 
         strip = Strip(timeline, read_thumbnails(path, timeline.start))
-        if target.suffix.lower() == ".html" and not target.is_dir():
+        if self._one_page(target):
             self.strips.append(strip)
             save_html(target, self.strips)
         else:
@@ -114,9 +137,18 @@ class SegmentWriter:
         """The file of a video: `target` itself, or one in that folder."""
         if len(self.videos) == 1 and target.suffix and not target.is_dir():
             return target
-        place, number = target / f"{video.name}{suffix}", 1
-        while place in self._taken:
+        return target / f"{self._names[video]}{suffix}"
+
+
+def file_names(videos: Sequence[Path]) -> dict[Path, str]:
+    """The name of each video's file in a folder: its own, with a number where several are called alike."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for video in dict.fromkeys(videos):
+        name, number = video.name, 1
+        while name in taken:
             number += 1
-            place = target / f"{video.name}_{number}{suffix}"
-        self._taken.add(place)
-        return place
+            name = f"{video.name}_{number}"
+        names[video] = name
+        taken.add(name)
+    return names

@@ -73,6 +73,7 @@ def label_segments(
         writer.add(path, timeline)
         if not json:
             print_timeline(timeline)
+    writer.finish([path for path, _ in refused])
     if json:
         print_json([timeline.to_json() for timeline in writer.timelines])
     return refused

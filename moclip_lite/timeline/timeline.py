@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -177,17 +177,32 @@ class Timeline:
         return "\n\n".join(cues) + "\n"
 
     def to_ffmetadata(self) -> str:
-        """Chapters as ffmpeg's metadata: ``ffmpeg -i VIDEO -i FILE -map_metadata 1 -codec copy OUT``."""
+        """Chapters as ffmpeg's metadata: ``ffmpeg -i VIDEO -i FILE -map_metadata 1 -codec copy OUT``.
+
+        What is none of the classes is a chapter too, called "none": in MP4 one lasts until the next begins.
+        """
         lines = [";FFMETADATA1"]
-        for segment in self.segments:
-            title = _one_line(segment.label)
+        for start, end, label in self._chapters():
+            title = _one_line(label)
             for character in "\\=;#":
                 title = title.replace(character, "\\" + character)
             if title.endswith("\\"):
                 title += " "  # libavformat would take the end of the line as escaped
-            start, end = (round(time * _SECOND) for time in (segment.start, segment.end))
             lines += ["[CHAPTER]", f"TIMEBASE=1/{_SECOND}", f"START={start}", f"END={end}", f"title={title}"]
         return "\n".join(lines) + "\n"
+
+    def _chapters(self) -> Iterator[tuple[int, int, str]]:
+        """(start, end, label) in milliseconds, from 0 to the end of the video without gaps."""
+        reached = 0
+        for segment in self.segments:
+            start, end = (round(time * _SECOND) for time in (segment.start, segment.end))
+            if start > reached:
+                yield reached, start, NONE
+            yield start, end, segment.label
+            reached = end
+        last = round((self.start + self.duration) * _SECOND)
+        if self.segments and last > reached:
+            yield reached, last, NONE
 
 
 def clock(seconds: float, *, tenths: bool = False) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -16,6 +18,8 @@ from moclip_lite.timeline.model import WindowScore
 from moclip_lite.timeline.segments import join_windows, timeline_window
 from moclip_lite.timeline.timeline import Segment, Timeline, clock
 from moclip_lite.timeline.viterbi import best_path
+
+from support.clips import encode, panning
 
 LABELS = ("run", "jump", "sit")
 CALIBRATION = Calibration(
@@ -198,18 +202,43 @@ def test_vtt_is_escaped() -> None:
 
 def test_chapters_are_escaped() -> None:
     lines = _timeline().to_ffmetadata().splitlines()
-    assert lines[:5] == [";FFMETADATA1", "[CHAPTER]", "TIMEBASE=1/1000", "START=1250", "END=62500"]
-    assert lines[-1] == "title=x\\=1\\;\\#\\\\ "  # libavformat takes a last backslash for the line's end
+    assert lines[5:10] == ["title=none", "[CHAPTER]", "TIMEBASE=1/1000", "START=1250", "END=62500"]
+    assert "title=x\\=1\\;\\#\\\\ " in lines  # libavformat takes a last backslash for the line's end
 
 
 def test_libavformat_reads_the_chapters(tmp_path: Path) -> None:
     labels = ["a\\", "b=1;#2", "c", "\\", "d"]
     segments = tuple(Segment(float(i), i + 1.0, label, 0.9) for i, label in enumerate(labels))
     path = tmp_path / "chapters.txt"
-    path.write_text(replace(_timeline(), segments=segments).to_ffmetadata(), encoding="utf-8")
+    timeline = replace(_timeline(), segments=segments, duration=5.0, start=0.0)
+    path.write_text(timeline.to_ffmetadata(), encoding="utf-8")
     with av.open(str(path), format="ffmetadata") as container:
         titles = [chapter["metadata"]["title"].rstrip() for chapter in container.chapters()]
     assert titles == labels
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_chapters_of_a_video_do_not_cover_what_has_no_label(ending: str, tmp_path: Path) -> None:
+    """Those of MP4 have no gaps."""
+    spans = ((0.52, 1.0, "a"), (1.0, 1.2, "b"), (1.6, 2.0, "a"))
+    timeline = replace(_timeline(), segments=tuple(Segment(*s, 0.9) for s in spans), duration=2.4, start=0.0)
+    (tmp_path / "chapters.txt").write_text(timeline.to_ffmetadata(), encoding="utf-8")
+    video = encode(tmp_path / "a.mp4", panning(60))
+    target = tmp_path / f"b.{ending}"
+    options = ["-map_metadata", "1", "-codec", "copy", target]
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run(
+        [program, "-v", "error", "-i", video, "-i", tmp_path / "chapters.txt", *options], check=True
+    )
+    with av.open(str(target)) as container:
+        found = [
+            (float(c["start"] * c["time_base"]), float(c["end"] * c["time_base"]), c["metadata"]["title"])
+            for c in container.chapters()
+        ]
+    gaps = [(0.0, 0.52, "none"), (1.2, 1.6, "none"), (2.0, 2.4, "none")]
+    expected = sorted([*spans, *gaps])
+    assert [title for *_, title in found] == [title for *_, title in expected]
+    np.testing.assert_allclose([times[:2] for times in found], [times[:2] for times in expected], atol=0.01)
 
 
 def test_json_is_plain() -> None:
