@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from mv_tools.urls import spelled
+
 from ..predict.prediction import ranking_as_list
 from .batch import end_batch, files_of, refusal
 from .configuration import experiment_of, named_settings, session_of
@@ -199,8 +201,8 @@ def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_
 def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: bool) -> None:
     if json:
         print_json(
-            [{"path": str(path), "predictions": ranking_as_list(ranking)} for path, ranking in answers]
+            [{"path": spelled(path), "predictions": ranking_as_list(ranking)} for path, ranking in answers]
         )
         return
     for path, ranking in answers:
-        print_table(str(path), ["label", "%"], [[name, f"{100 * score:.1f}"] for name, score in ranking])
+        print_table(spelled(path), ["label", "%"], [[name, f"{100 * score:.1f}"] for name, score in ranking])

@@ -51,7 +51,7 @@ class HubAddress:
         match = _ADDRESS.fullmatch(plain)
         if not match or ".." in plain or "--" in plain or match["name"].endswith(".git"):
             raise ConfigError(
-                f"{text!r} names no repository of the hub; write it as USER/NAME "
+                f"{plain!r} names no repository of the hub; write it as USER/NAME "
                 "or hf://USER/NAME, in letters, digits, '.', '_' and '-'"
             )
         return cls(match["user"], match["name"], match["revision"])

@@ -17,6 +17,9 @@ __all__ = ["STRIDE", "TimelineFrames", "TimelineOptions", "TimelineProgress", "s
 STRIDE: Final = 0.25
 """Distance of windows as a share of their length."""
 
+LEAST_STRIDE: Final = 0.002
+"""Seconds; times closer than half of it are one."""
+
 TimelineProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with (stage, windows done, windows to do), such as ``Reporter.progress``."""
 
@@ -54,8 +57,8 @@ class TimelineOptions:
     def __post_init__(self) -> None:
         if self.window is not None and not 0 < self.window < float("inf"):
             raise ArgumentError(f"window must be above 0 seconds, got {self.window:g}")
-        if self.stride is not None and not 0 < self.stride < float("inf"):
-            raise ArgumentError(f"stride must be above 0 seconds, got {self.stride:g}")
+        if self.stride is not None and not LEAST_STRIDE <= self.stride < float("inf"):
+            raise ArgumentError(f"stride must be {LEAST_STRIDE:g} seconds or more, got {self.stride:g}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ArgumentError(f"threshold must be from 0 to 1, got {self.threshold:g}")
         if self.frames not in get_args(TimelineFrames):

@@ -130,7 +130,7 @@ class FilePictures:
                 keys = keys[frame_positions(len(keys), clip.frames)]
             chosen = keys[np.minimum(np.arange(clip.frames), len(keys) - 1)]
             return [int(number) for number in chosen]
-        usable = self.usable[slice(*np.searchsorted(self.usable, (first, stop)).tolist())]
+        usable = self._usable(first, stop)
         if not len(usable):
             return []
         if clip.positions == "uniform":
@@ -139,11 +139,16 @@ class FilePictures:
             places = reachable_positions(self.entry[usable], self.before[usable], clip.frames)
         return [int(number) for number in usable[places]]
 
+    def _usable(self, first: int, stop: int) -> Numbers:
+        """The usable frames from `first` to before `stop`; where none begins there, the one that is shown."""
+        assert self.usable is not None
+        start, end = np.searchsorted(self.usable, (first, stop)).tolist()
+        return self.usable[start:end] if end > start else self.usable[max(start - 1, 0) : start]
+
     def _snapped(self, first: int, stop: int, clip: AppearanceSettings) -> list[int]:
         """Reachable frames where all are keyframes; else the window's keyframes, evenly spaced; where it has
         none, one frame, the quickest to decode."""
-        assert self.usable is not None
-        usable = self.usable[slice(*np.searchsorted(self.usable, (first, stop)).tolist())]
+        usable = self._usable(first, stop)
         if not len(usable):
             return []
         places = reachable_positions(self.entry[usable], self.before[usable], clip.frames)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..results.calibration import Calibration, temper
-from ..streams import Stream
+from ..streams import ANSWERS, Stream
 from .model import WindowScore
 from .timeline import NONE, Segment, TimelineWindow
 from .viterbi import best_path, common_path
@@ -29,6 +29,7 @@ __all__ = [
     "SWITCH_PENALTY",
     "Before",
     "Evidence",
+    "answering_stream",
     "closed_bins",
     "decided_bins",
     "join_windows",
@@ -58,6 +59,12 @@ def timeline_window(score: WindowScore, labels: Sequence[str], calibration: Cali
     return TimelineWindow(
         score.start, score.end, labels[best], scores[score.stream], scores, score.energy, score.problem
     )
+
+
+def answering_stream(scores: Sequence[WindowScore]) -> str:
+    """The stream that answers a video: the first one of :data:`ANSWERS` that answers any of its windows."""
+    streams = {score.stream for score in scores if score.stream is not None}
+    return next((str(stream) for stream in ANSWERS if str(stream) in streams), next(iter(streams), ""))
 
 
 def is_still(score: WindowScore, calibration: Calibration) -> bool:
@@ -141,7 +148,8 @@ def _evidence(
     bins = _Bins(scores)
     limits, answers = bins.sums(1), bins.sums(len(labels))
     streams = {name: bins.sums(len(labels)) for name in sorted({n for score in scores for n in score.scores})}
-    fallback = calibration.of(next(iter(streams), "")).threshold
+    fallback = calibration.of(answering_stream(scores)).threshold
+    answered = bins.sums(1)
     for score in scores:
         cover = bins.cover(score)
         sure = {name: temper(row, calibration.of(name).temperature) for name, row in score.scores.items()}
@@ -152,9 +160,10 @@ def _evidence(
         answer = np.zeros(len(labels), np.float32)
         if score.stream is not None and not is_still(score, calibration):
             answer = sure[score.stream]
+            answered.add(cover, np.ones(1))
         answers.add(cover, answer)
     evidence = _log_odds(answers.mean()) - _log_odds(limits.mean())
-    evidence[limits.weights == 0] = _log_odds(np.zeros(1))  # no window there
+    evidence[answered.weights == 0] = _log_odds(np.zeros(1))  # no class there, whatever the threshold
     evidence = np.concatenate([np.zeros((len(evidence), 1)), evidence], axis=1)
     means = {name: sums.mean() for name, sums in streams.items()}
     return Evidence(bins.edges, evidence, answers.mean(), means)
@@ -253,8 +262,11 @@ class _Bins:
     """Bins of time between the starts and ends of windows, those closer than a millisecond joined."""
 
     def __init__(self, scores: Sequence[WindowScore]) -> None:
-        times = np.unique([time for score in scores for time in (score.start, score.end)])
-        self.edges: Times = times[np.concatenate([[True], np.diff(times) > _SAME_TIME])]
+        kept: list[float] = []
+        for time in sorted({time for score in scores for time in (score.start, score.end)}):
+            if not kept or time - kept[-1] > _SAME_TIME:
+                kept.append(time)
+        self.edges: Times = np.array(kept)
         self.centres = (self.edges[:-1] + self.edges[1:]) / 2
 
     def cover(self, window: WindowScore) -> _Cover:

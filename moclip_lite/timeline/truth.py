@@ -45,7 +45,7 @@ class Truth:
         by_path = {timeline.path: timeline for timeline in timelines}
         labels = []
         for row in self.rows:
-            timeline = by_path.get(str(row.path))
+            timeline = by_path.get(spelled(row.path))
             if timeline is None:
                 continue
             first, last = timeline.start, timeline.start + timeline.duration
@@ -62,7 +62,7 @@ class Truth:
                     f"{self.path}, row {row.number}, column end: {end:g} s is before "
                     f"the first picture of {row.video}, which is shown at {first:.2f} s"
                 )
-            labels.append(TimedLabel(str(row.path), max(start, first), min(end, last), row.label))
+            labels.append(TimedLabel(spelled(row.path), max(start, first), min(end, last), row.label))
         return labels
 
 

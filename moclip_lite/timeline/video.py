@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from mv_tools.urls import spelled
+
 from ..results.calibration import Calibration
 from .buffer import PooledField
 from .model import WindowModel, WindowScore
 from .options import TimelineOptions, TimelineProgress, silent
 from .plan import plan_windows
-from .segments import join_windows, timeline_window
+from .segments import answering_stream, join_windows, timeline_window
 from .timeline import Timeline
 from .video_file import OpenFile, Picture
 from .window import Window, WindowBuffers
@@ -51,10 +53,10 @@ def make_timeline(
     notes = [*_notes_before(model, calibration, options), *file.notes(), *_problems(scores)]
     scores = [_shifted(score, origin) for score in scores]
     segments = join_windows(scores, model.labels, known, threshold=options.threshold, penalty=options.penalty)
-    answering = next((score.stream for score in scores if score.stream is not None), "")
-    threshold = known.of(answering).threshold if options.threshold is None else options.threshold
+    answering = known.of(answering_stream(scores))
+    threshold = answering.threshold if options.threshold is None else options.threshold
     return Timeline(
-        str(path),
+        spelled(path),
         duration,
         tuple(segments),
         tuple(timeline_window(score, model.labels, known) for score in scores),

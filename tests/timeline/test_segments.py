@@ -15,7 +15,7 @@ import pytest
 
 from moclip_lite.results.calibration import Calibration, StreamCalibration, fit_stream, still_energy, temper
 from moclip_lite.timeline.model import WindowScore
-from moclip_lite.timeline.segments import join_windows, timeline_window
+from moclip_lite.timeline.segments import answering_stream, join_windows, timeline_window
 from moclip_lite.timeline.timeline import Segment, Timeline, clock
 from moclip_lite.timeline.viterbi import best_path
 
@@ -72,6 +72,31 @@ def test_windows_that_are_not_sure_are_none() -> None:
 def test_still_windows_are_none_for_motion_and_not_for_appearance() -> None:
     assert _found(_windows([0] * 8, energy=0.2)) == []
     assert _found(_windows([0] * 8, energy=0.2, stream="appearance")) == [("run", 0, 11)]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-4, 1e-3, 0.4])
+def test_what_no_window_answers_is_of_no_class_at_any_threshold(threshold: float) -> None:
+    still = [
+        replace(score, start=score.start + 8, end=score.end + 8) for score in _windows([0] * 9, energy=0.2)
+    ]
+    after = [replace(score, start=score.start + 17, end=score.end + 17) for score in _windows([1] * 5)]
+    (_, *one), (_, *other) = _found(_windows([0] * 8) + still + after, threshold=threshold)
+    assert one == pytest.approx([0, 11], abs=1)
+    assert other == pytest.approx([17, 25], abs=1)
+
+
+def test_times_that_are_close_do_not_join_in_a_chain() -> None:
+    scores = [replace(s, start=s.start / 2000, end=s.start / 2000 + 0.1) for s in _windows([0] * 400)]
+    ((_, start, end),) = _found(scores, shortest=0.0)
+    assert (start, end) == pytest.approx((0.0, 0.3), abs=0.01)
+
+
+def test_the_stream_that_answers_a_video_is_the_first_of_any_window() -> None:
+    """The first window may have no motion."""
+    rows = [_windows([0], stream=stream)[0] for stream in ("appearance", "motion")]
+    assert answering_stream(rows) == "appearance"
+    assert answering_stream(rows[1:]) == "motion"
+    assert answering_stream([WindowScore(0.0, 4.0, problem="damaged")]) == ""
 
 
 def test_one_odd_window_does_not_split_a_segment() -> None:

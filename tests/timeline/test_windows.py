@@ -19,7 +19,7 @@ from moclip_lite.timeline.plan import FilePictures, plan_windows, window_times
 from moclip_lite.timeline.scorer import WindowScorer
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionFrame, RgbDecoder
 
-from support.clips import H264, encode
+from support.clips import H264, encode, encode_at, panning
 from support.timeline import MeanColour, untrained
 
 PARTS = (("bricks", "pan_left"), ("foliage", "rotate"), ("water", "shake"))
@@ -147,6 +147,22 @@ def test_frames_of_windows_are_keyframes_where_others_are_slow(tmp_path: Path) -
     assert timelines[0].windows != timelines[1].windows
     with pytest.raises(ArgumentError, match="frames must be one of"):
         classifier.timeline(path, window=0.8, frames="all")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("snap", [True, False])
+@pytest.mark.parametrize("positions", ["reachable", "uniform", "keyframes"])
+def test_a_picture_that_stays_is_seen_by_windows_in_which_none_begins(
+    positions: str, snap: bool, tmp_path: Path
+) -> None:
+    times = [*(i / 25 for i in range(25)), *(5 + i / 25 for i in range(25))]
+    path = encode_at(tmp_path / "held.mkv", panning(50), times)
+    pictures = FilePictures.of(RgbDecoder(path), MotionDecoder(path), shown=True)
+    experiment = untrained(tmp_path, "clip.frames=2", f"clip.positions={positions}").experiment
+    windows = plan_windows(pictures, 1.0, 0.5, experiment.motion, experiment.clip, snap=snap)
+    held = [window for window in windows if window.start >= 1.0 and window.end <= 5.0]
+    assert len(held) > 5
+    shown = set(range(25)) if positions == "keyframes" else {24}
+    assert all(window.pictures and set(window.pictures) <= shown for window in held)
 
 
 @pytest.mark.parametrize("kind", ["motion", "appearance"])
