@@ -48,7 +48,7 @@ def comparisons(ablation: Ablation, runs: Sequence[GridRun]) -> Comparisons:
             continue
         tests = _tests(ablation.stream, cell, runs)
         keys = sorted(tests.keys() & reference.keys())
-        if not keys:
+        if not keys or any(tests[key].label != reference[key].label for key in keys):
             reason = _why_not(ablation, cell, runs, tests, reference)
             missing.setdefault(reason, []).append(cell_words(cell))
             continue
@@ -79,13 +79,13 @@ def _tests(stream: str, cell: Cell, runs: Sequence[GridRun]) -> Tests:
 
 
 def _why_not(ablation: Ablation, cell: Cell, runs: Sequence[GridRun], tests: Tests, reference: Tests) -> str:
-    """Why a cell and the reference have no test in common."""
+    """Why a cell and the reference can't be compared."""
     for whose, own, found in (("the reference", ablation.reference, reference), ("it", cell, tests)):
         if not any(run.cell == own for run in runs):
             return f"{whose} could not be run"
         if not found:
             return f"{whose} has no tests of {Stream(ablation.stream).words}"
-    return "no test in common"
+    return "clips have other labels" if tests.keys() & reference.keys() else "no test in common"
 
 
 def _notes(ablation: Ablation, missing: dict[str, list[str]], mixed: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from mv_tools.urls import is_url, spelled
 from ..errors import MoclipError
 from ..experiment.fingerprint import changed_settings
 from ..experiment.session import Session
+from ..experiment.settings.asked_flips import without_decided_flips
 from ..results.run_folder import RunFolder
 from ..storage.objects import ObjectFolder
 from .grid import Ablation, GridRun
@@ -78,7 +79,7 @@ def _changes(run: GridRun) -> str:
         # What it reads is in the cache, so that it needs no cluster.
         settings = run.experiment.run.model_copy(update={"engine": "local"})
         session = Session(run.experiment.model_copy(update={"run": settings}))
-        changes = changed_settings(folder.config, session.saved_experiment)
+        changes = changed_settings(folder.config, without_decided_flips(folder, session.saved_experiment))
         # A run keeps what it has chosen: its settings may differ from those that were asked for.
         return changes if changes and folder.read_finished(session.fingerprint) is None else ""
     except (MoclipError, MotionError, OSError):  # the cell says why

@@ -13,6 +13,7 @@ from ..results.confusion import drawing
 from ..storage.files import atomic_path
 from ..streams import Stream
 from .grid import Ablation
+from .tables import is_unaffected
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,8 +65,9 @@ def _draw_curves(
 ) -> None:
     for stream in summary["stream"].unique():
         rows = summary[summary["stream"] == stream].set_index(key).reindex([label[0] for label in labels])
-        (line,) = axes.plot(positions, rows["mean"], "o-", label=Stream(stream).words)
-        axes.fill_between(positions, rows["low"], rows["high"], color=line.get_color(), alpha=0.15)
+        rows = rows.assign(position=positions).sort_values("position")
+        (line,) = axes.plot(rows["position"], rows["mean"], "o-", label=Stream(stream).words)
+        axes.fill_between(rows["position"], rows["low"], rows["high"], color=line.get_color(), alpha=0.15)
     if min(positions) > 0 and max(positions) / min(positions) >= 8:
         axes.set_xscale("log", base=2)
     axes.set_xticks(positions, [label[0].replace("None", "all") for label in labels])
@@ -81,7 +83,7 @@ def _draw_rows(axes: Axes, labels: Labels, keys: Sequence[str], summary: pd.Data
     for number, stream in enumerate(streams):
         style: dict[str, Any] = {"color": f"C{number}", "label": Stream(stream).words}
         rows = summary[summary["stream"] == stream].set_index(list(keys))
-        if len(rows) > 1 and rows["mean"].nunique() == 1:  # the grid does not affect this stream
+        if is_unaffected(rows):
             axes.axvline(rows["mean"].iloc[0], ls=":", lw=1.2, **style)
             continue
         rows = rows.reindex(pd.MultiIndex.from_tuples(labels) if len(keys) > 1 else [c[0] for c in labels])

@@ -36,7 +36,7 @@ from .finished import other_results, with_results_here
 from .folder import held_folder
 from .grid import Ablation, GridRun
 from .summary import summary_markdown
-from .tables import summarize, tidy_table, write_table
+from .tables import notes_of_runs, summarize, tidy_table, write_table
 
 __all__ = ["AblationResult", "Failure", "run_ablation"]
 
@@ -91,7 +91,7 @@ def run_ablation(
 def _run_in_folder(ablation: Ablation, out: Path, reporter: Reporter, runner: JobRunner) -> AblationResult:
     """See :func:`run_ablation`; the folder is held."""
     runs = ablation.runs(out)
-    for sentence in idle_settings(*(run.experiment for run in runs)):
+    for sentence in idle_settings(*(run.experiment for run in runs), varied=set(ablation.grid)):
         reporter.warn(sentence)
     failures = _extract_features(runs, reporter)
     ready = _without(runs, failures)
@@ -115,12 +115,13 @@ def _run_in_folder(ablation: Ablation, out: Path, reporter: Reporter, runner: Jo
             raise MoclipError(f"no cell of the grid could be run; the first: {failures[0].reason}")
         table = tidy_table(here)
         compared = comparisons(ablation, here)
-    for note in compared.notes:
+        told = notes_of_runs(here)
+    for note in (*compared.notes, *told):
         reporter.warn(note)
     summary = summarize(table, list(ablation.grid))
     for name, frame in {"table": table, "summary": summary, "differences": compared.table}.items():
         write_table(out / name, frame, parquet=name == "table")
-    summary_markdown(out / "summary.md", ablation, summary, compared, failures)
+    summary_markdown(out / "summary.md", ablation, summary, compared, failures, told)
     draw(out / "plot.png", ablation, summary, compared.table)
     return AblationResult(summary, compared.table, failures)
 

@@ -90,8 +90,9 @@ def summary_markdown(
     summary: pd.DataFrame,
     compared: Comparisons,
     failures: Sequence[tuple[str, str]],
+    told: Sequence[str] = (),
 ) -> None:
-    """Write summary.md."""
+    """Write summary.md; `told` are the notes of the runs."""
     differences = compared.table
     parts = [
         f"# {ablation.name}",
@@ -119,6 +120,8 @@ def summary_markdown(
             "for the number of comparisons (Holm). The spread of the seeds is in the table above, not here.",
         ]
     parts += compared.notes
+    if told:
+        parts += ["## Notes of the runs", "\n".join(f"- {note}" for note in told)]
     if failures:
         parts += ["## Not run", "\n".join(f"- {run}: {reason}" for run, reason in failures)]
     write_text(path, "\n\n".join(parts) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,13 +10,23 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ..results.metrics import Metrics
 from ..results.run_folder import RunFolder
 from ..results.statistics import Interval, mean_interval
 from ..storage.files import atomic_path, read_json, write_text
 from ..streams import Stream
 from .grid import GridRun
 
-__all__ = ["Row", "condense", "records", "summarize", "tidy_table", "write_table"]
+__all__ = [
+    "Row",
+    "condense",
+    "is_unaffected",
+    "notes_of_runs",
+    "records",
+    "summarize",
+    "tidy_table",
+    "write_table",
+]
 
 Row = dict[str, Any]
 _COSTS: Final = ("trainable", "gflops", "latency_ms")
@@ -69,19 +80,33 @@ def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def condense(summary: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The summary with one row, "all", for each stream that the grid does not affect.
+def is_unaffected(rows: pd.DataFrame) -> bool:
+    """Whether a grid does not affect a stream, by its rows of a summary.
 
-    Equal means alone do not show that: other seeds may be better and worse by the same.
+    Equal means alone do not show that: other seeds may be better and worse by the same, and without an
+    interval all cells may merely be right in all tests.
     """
+    same = all(rows[column].nunique(dropna=False) == 1 for column in _SAME)
+    return len(rows) > 1 and same and not rows["low"].isna().any()
+
+
+def notes_of_runs(runs: Sequence[GridRun]) -> list[str]:
+    """What the metrics of runs note, each sentence once, with the number of runs unless all say it."""
+    count: Counter[str] = Counter()
+    for run in runs:
+        count.update(dict.fromkeys(Metrics.read(RunFolder(run.experiment.run.dir).metrics).notes))
+    return [note if n == len(runs) else f"{note} ({n} of {len(runs)} runs)" for note, n in count.items()]
+
+
+def condense(summary: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The summary with one row, "all", for each stream that the grid does not affect."""
     rows: list[Row] = []
-    unaffected = set()
+    done = set()
     for row in records(summary):
-        same = summary[summary["stream"] == row["stream"]]
-        if len(same) > 1 and all(same[column].nunique(dropna=False) == 1 for column in _SAME):
-            if row["stream"] in unaffected:
+        if is_unaffected(summary[summary["stream"] == row["stream"]]):
+            if row["stream"] in done:
                 continue
-            unaffected.add(row["stream"])
+            done.add(row["stream"])
             row |= dict.fromkeys(keys, "all")
         rows.append(row)
     rows.sort(key=lambda row: bool(row[keys[0]] == "all"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -166,7 +167,11 @@ def _route_logging(reporter: ConsoleReporter) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout; characters that stdout can't encode are escaped."""
+    """Print one JSON document on stdout; characters that stdout can't encode are escaped.
+
+    Numbers that JSON has not, such as NaN, are null.
+    """
+    value = _finite(value)
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -174,6 +179,14 @@ def print_json(value: Any) -> None:
         text = json.dumps(value, indent=2, default=str)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

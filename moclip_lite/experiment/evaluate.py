@@ -68,12 +68,18 @@ def evaluate_run(
                 "`moclip run` with train_motion.refit=false and train_head.refit=false keeps them apart"
             )
     extraction = Extraction(session.extractor.motion(session.clips))
-    if any(stream.sees_pictures for fold in session.folds for stream in _stored(run.fold(fold.name))):
+    chosen = _chosen(session) if "run.streams" in asked else set(Stream)
+    stored = {fold.name: _stored(run.fold(fold.name)) & chosen for fold in session.folds}
+    if any(stream.sees_pictures for streams in stored.values() for stream in streams):
         extraction = Extraction(extraction.motion, session.extractor.appearance(session.clips))
-    results = [_evaluate_fold(session, fold, run.fold(fold.name), extraction, part) for fold in session.folds]
+    results = [
+        _evaluate_fold(session, fold, run.fold(fold.name), extraction, part, stored[fold.name])
+        for fold in session.folds
+    ]
     streams = join_scores(results)
     if not streams.keys() & {Stream.MOTION, Stream.APPEARANCE, Stream.FUSION}:
-        raise CheckpointError(f"{folder} holds no trained weights")
+        of = f" of run.streams={list(session.experiment.run.streams)}" if chosen != set(Stream) else ""
+        raise CheckpointError(f"{folder} holds no trained weights{of}")
     return Metrics(streams, part=part, failures=tuple(vars(failure) for failure in extraction.failures))
 
 
@@ -98,10 +104,16 @@ def _stored(folder: FoldFolder) -> set[Stream]:
     return {stream for stream in Stream if folder.has(stream)}
 
 
+def _chosen(session: Session) -> set[Stream]:
+    """The streams that are asked for, with the controls beside them."""
+    streams = {Stream(name) for name in session.experiment.run.streams}
+    controls = {Stream.FUSION: Stream.MOTION_HEAD, Stream.APPEARANCE: Stream.APPEARANCE_FRAME}
+    return streams | {control for stream, control in controls.items() if stream in streams}
+
+
 def _evaluate_fold(
-    session: Session, fold: Fold, folder: FoldFolder, extraction: Extraction, part: str
+    session: Session, fold: Fold, folder: FoldFolder, extraction: Extraction, part: str, streams: set[Stream]
 ) -> FoldResult:
-    streams = _stored(folder)
     if not extraction.appearance.keys:
         streams &= {Stream.MOTION}
     features = FoldFeatures(session, fold, extraction)

@@ -139,7 +139,7 @@ def _nothing_in_common(a: Predictions, b: Predictions) -> str:
     words = [", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "") for names in folds]
     return (
         f"they share {shared} clips, but no fold ({words[0]}; {words[1]}), and clips are paired by fold and "
-        "seed: give both runs the same run.seeds and data.protocol"
+        "seed: give both runs the same run.seed, run.seeds and data.protocol"
     )
 
 

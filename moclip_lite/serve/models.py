@@ -70,7 +70,7 @@ class PredictAnswer(BaseModel):
     gflops: float | None = Field(description="operations of the networks; null where the run does not tell")
     timeline: dict[str, Any] | None = Field(
         description="segments {start, end, label, score, scores} and the windows they were made of; "
-        "null where the video is too short or has no times, notes say why"
+        "null where the run does not tell how long its windows are, notes say so"
     )
 
 

@@ -19,6 +19,9 @@ CONTENT: Final = "content"
 """Entry of the metadata: digest of the numbers; files of older versions have none."""
 
 
+_NAMED: Final = 5  # labels in a message
+
+
 def labels_digest(labels: Sequence[str]) -> str:
     """Digest of a label list and its order."""
     return digest_bytes([json.dumps(list(labels)).encode()])
@@ -40,7 +43,10 @@ def check_labels(path: Path, metadata: Mapping[str, str], labels: Sequence[str])
         CheckpointError: they are.
     """
     if metadata.get("labels") != labels_digest(labels):
-        raise CheckpointError(f"{path} was made for other labels than the {len(labels)} of this run folder")
+        names = ", ".join(labels[:_NAMED]) + (", ..." if len(labels) > _NAMED else "")
+        raise CheckpointError(
+            f"{path} was made for other labels than the {len(labels)} in use here ({names})"
+        )
 
 
 def check_content(path: Path, arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:

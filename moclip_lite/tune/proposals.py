@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from .space import Space
 from .trials import Trial
@@ -19,7 +22,9 @@ _STARTUP: Final = 6  # trials at random, and before any is stopped early
 
 
 def propose(space: Space, trials: Sequence[Trial], seed: int) -> optuna.trial.Trial | None:
-    """The sampler's proposal, the first being the experiment as it is; None if it finds nothing new.
+    """The sampler's proposal, the first being the experiment as it is; None if everything was tried.
+
+    Where the sampler proposes only what was tried, other settings are drawn.
 
     Args:
         space: configuration key -> values, the experiment's own first.
@@ -33,6 +38,24 @@ def propose(space: Space, trials: Sequence[Trial], seed: int) -> optuna.trial.Tr
         asked = study.ask(_distributions(space))
         if settings_of(asked) not in tried:
             return asked
+    settings = _drawn(space, tried, seed)
+    if settings is None:
+        return None
+    study.enqueue_trial({key: json.dumps(value) for key, value in settings.items()})
+    return study.ask(_distributions(space))
+
+
+def _drawn(space: Space, tried: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | None:
+    """Settings that were not tried; None if there are none."""
+    count = math.prod(len(values) for values in space.values())
+    first = int(np.random.default_rng([seed, len(tried)]).integers(min(count, 1 << 62)))
+    for number in range(first, first + min(count, len(tried) + 1)):
+        settings, rest = {}, number % count
+        for key, values in space.items():
+            rest, place = divmod(rest, len(values))
+            settings[key] = json.loads(json.dumps(values[place]))
+        if settings not in tried:
+            return settings
     return None
 
 

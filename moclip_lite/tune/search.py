@@ -21,6 +21,7 @@ from ..errors import CheckpointError, ConfigError, DataError, MoclipError, Train
 from ..experiment.config import Experiment, load_experiment, with_absolute_paths
 from ..experiment.output_place import refuse_among_classes
 from ..experiment.session import Session
+from ..experiment.settings.idle import idle_reasons
 from ..progress import Reporter
 from ..results.lock import FolderLock
 from ..storage.cache_keys import stage_versions
@@ -122,6 +123,11 @@ class _Search:
         fold: str | None,
         parts: int,
     ) -> None:
+        if not {"motion", "fusion"} & set(experiment.run.streams):
+            raise ConfigError(
+                f"what is chosen is for the motion stream, and run.streams={list(experiment.run.streams)} "
+                "does not use it: add motion or fusion"
+            )
         motion_only = experiment.run.model_copy(update={"streams": ("motion",), "seeds": ()})
         self.experiment = experiment
         self.base = with_absolute_paths(experiment.model_copy(update={"run": motion_only}))
@@ -129,6 +135,8 @@ class _Search:
         self.given, self.out, self.reporter = out, working_copy(out), reporter
         session = Session(self.base, reporter)
         self.fold, self.parts = self._divide(session, fold, parts)
+        self._warn_of_seeds()
+        self._warn_of_idle()
         self.fingerprint = self._fingerprint(session.content_digests)
         self.notes: set[str] = set()  # that were said
         self.trials = read_trials(self.out / "trials.json", self.fingerprint)
@@ -167,6 +175,29 @@ class _Search:
         self.reporter.say(f"fold {chosen}: {sizes}; its {len(fold.test)} test clips are not read")
         return chosen, divided
 
+    def _warn_of_seeds(self) -> None:
+        """Warn where other seeds of the experiment test clips that the search looks at."""
+        run = self.base.run.model_copy(update={"seeds": self.experiment.run.seeds})
+        if not run.seeds:
+            return
+        known = {clip.name for part in self.parts for clip in (*part.train, *part.val)}
+        folds = Session(self.base.model_copy(update={"run": run}), self.reporter).folds
+        if any(clip.name in known for fold in folds for clip in fold.test):
+            self.reporter.warn(
+                f"run.seeds={list(run.seeds)} of the experiment test clips on which settings are chosen: "
+                "scores of moclip run best.yaml are then too high; set run.seeds=[] and one run.seed for both"
+            )
+
+    def _warn_of_idle(self) -> None:
+        """Warn of keys whose values make no difference."""
+        for key, values in self.space.items():
+            try:
+                found = idle_reasons(*(self._configured({key: value}) for value in values), varied={key})
+            except ConfigError:  # they do not go together: the trial says so
+                continue
+            if key in found:
+                self.reporter.warn(f"{key} has no effect {found[key]}: its trials are all alike")
+
     def run(self, budget: Budget) -> TuneResult:
         """Run trials until the budget is spent."""
         if self.trials:
@@ -174,7 +205,7 @@ class _Search:
         while not budget.spent(len(self.trials), sum(trial.seconds for trial in self.trials)):
             trial = self._next()
             if trial is None:
-                self.reporter.say("the sampler proposes only what has been tried; the search ends")
+                self.reporter.say("all settings were tried; the search ends")
                 break
             self.trials.append(trial)
             write_trials(self.out, self.fingerprint, self.trials)
@@ -203,10 +234,10 @@ class _Search:
         trial = Trial(len(self.trials), settings, "done")
         clock = TrialClock(self.out / _CLOCK, self.fingerprint, trial.number)
         curve: dict[int, float] = {}
-        reached: list[float] = []
+        reached: dict[int, tuple[float, float]] = {}
 
         def report(percent: int, accuracy: float, loss: float) -> None:
-            reached.append(accuracy)
+            reached[percent] = accuracy, loss
             curve[percent] = score_of(accuracy, loss)
             asked.report(curve[percent], percent)
             if asked.should_prune():
@@ -225,7 +256,8 @@ class _Search:
             trial = replace(trial, accuracy=figures.accuracy, loss=figures.loss)
         except optuna.TrialPruned:
             (self.out / _STATE).unlink(missing_ok=True)
-            trial = replace(trial, state="pruned", accuracy=max(reached))
+            accuracy, loss = reached[max(curve, key=curve.__getitem__)]
+            trial = replace(trial, state="pruned", accuracy=accuracy, loss=loss)
         except MoclipError as error:
             if not _is_poor(error, settings):
                 raise
@@ -267,7 +299,7 @@ class _Search:
             f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: "
             f"trial {best.number} of {len(self.trials)} ({done} finished),\n"
             f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. "
-            "Test clips were not read.\n"
+            "Its test clips were not read.\n"
             f"#\n#   moclip run {spelled(self.given / 'best.yaml')} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )

@@ -52,6 +52,8 @@ def read_space(words: Sequence[str]) -> Mapping[str, Sequence[Any]]:
             raise ConfigError(f"--search takes KEY=[VALUE, ...], such as motion.frames=[5,8], got {word!r}")
         if key.partition(".")[0] not in _SECTIONS:
             raise ConfigError(f"--search {key}: what can be searched begins with motion. or train_motion.")
+        if key == "train_motion.refit":
+            raise ConfigError(f"--search {key}: trials are validated, and train once on training clips alone")
         if key in space:
             raise ConfigError(f"--search {key} is given twice")
         space[key] = values

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from moclip_lite.ablate import Ablation, condense, load_ablation, run_ablation
+from moclip_lite.ablate import Ablation, condense, figures, load_ablation, run_ablation
 from moclip_lite.ablate import run as ablate_run
 from moclip_lite.ablate.comparisons import comparisons
 from moclip_lite.ablate.summary import mean_table, summary_markdown
@@ -157,6 +158,16 @@ def test_a_better_variant_is_called_better(tmp_path: Path) -> None:
     assert row["difference"] == pytest.approx(
         summarize(tidy_table(runs), ["fusion.head"]).set_index("fusion.head")["mean"].diff().iloc[-1]
     )
+
+
+def test_cells_whose_clips_have_other_labels_are_not_compared(tmp_path: Path) -> None:
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
+    table = runs[1].experiment.run.dir / "predictions_fusion.csv"
+    table.write_text(table.read_text().replace("c5,a,", "c5,b,"))
+    compared = comparisons(ablation, runs)
+    assert not len(compared.table)
+    assert "(clips have other labels)" in compared.notes[0]
 
 
 def test_three_groups_show_no_difference(tmp_path: Path) -> None:
@@ -335,6 +346,31 @@ def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
         ("b", "fusion"),
         ("all", "motion"),
     ]
+
+
+def test_cells_that_are_all_right_keep_their_rows() -> None:
+    """Without an interval equal means say nothing."""
+    row = {"stream": "motion", "mean": 100.0, "low": np.nan, "high": np.nan, "runs": 2, "trainable": 1}
+    shown = condense(pd.DataFrame([{"k": k, **row, "gflops": 1.0} for k in "ab"]), ["k"])
+    assert list(shown["k"]) == ["a", "b"]
+
+
+def test_curves_are_drawn_from_left_to_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[float]] = []
+    axes = SimpleNamespace(
+        plot=lambda x, *_, **__: (drawn.append(list(x)), [SimpleNamespace(get_color=lambda: "r")])[1],
+        fill_between=lambda x, *_, **__: drawn.append(list(x)),
+        set_xscale=lambda *_, **__: None,
+        **{
+            name: lambda *_, **__: None
+            for name in ("set_xticks", "minorticks_off", "set_xlabel", "set_ylabel")
+        },
+        grid=lambda **_: None,
+        legend=lambda **_: None,
+    )
+    rows = [{"e": e, "stream": "motion", "mean": m, "low": 0.0, "high": 1.0} for e, m in (("8", 1), ("2", 2))]
+    figures._draw_curves(axes, "e", [8.0, 2.0], [("8",), ("2",)], pd.DataFrame(rows))  # type: ignore[arg-type]
+    assert drawn == [[2.0, 8.0], [2.0, 8.0]]
 
 
 @pytest.mark.parametrize("reverse", [False, True])

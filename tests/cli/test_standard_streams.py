@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shlex
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from moclip_lite.cli.console import print_json
 
 from support.cli import assert_refused, moclip
 from support.paths import ROOT
@@ -94,3 +97,9 @@ def test_standard_input_that_is_closed_is_no_stream() -> None:
         ["/bin/sh", "-c", f"exec {words} <&-"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout == "standard input is closed; pipe a stream of H.264 or HEVC into it\n", done.stderr
+
+
+def test_numbers_that_json_has_not_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"low": float("nan"), "rows": [(1.5, float("inf")), {"high": -float("inf")}]})
+    expected = {"low": None, "rows": [[1.5, None], {"high": None}]}
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == expected

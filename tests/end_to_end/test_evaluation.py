@@ -69,3 +69,9 @@ def test_weights_that_cannot_be_had_are_named(trained: TrainedRun) -> None:
     assert_refused(moclip("run", *words, "--set", "clip.model=ViT-Q-99"), "ViT-Q-99")
     absent = "/nowhere/weights.safetensors"
     assert_refused(moclip("zero-shot", *words, "--pretrained", absent), absent)
+
+
+def test_only_the_streams_that_are_asked_for_are_tested(trained: TrainedRun) -> None:
+    found = assert_ok(moclip("evaluate", trained.folder, "--set", "run.streams=[motion]", "--json")).json
+    assert "motion" in found
+    assert not {"fusion", "appearance", "motion_head", "appearance_frame"} & set(found)

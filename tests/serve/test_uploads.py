@@ -134,6 +134,7 @@ def test_options_in_the_query_reach_the_analysis(server: Serving) -> None:
 
 FILE_PARTS = {
     'name="file"; filename="clip.mp4"': "clip.mp4",
+    'name="file"; filename="a %22q%22%0D%0A%41.mp4"': 'a "q"__%41.mp4',
     "name=\"file\"; filename*=UTF-8''%C3%BC%20clip.mp4": "ü clip.mp4",
     "name=\"file\"; filename*=iso-8859-1'de'%FC.mp4": "ü.mp4",
     "name=\"file\"; filename*=zip''%FFclip.mp4": "\ufffdclip.mp4",

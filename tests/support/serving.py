@@ -73,11 +73,13 @@ class Serving:
 
     def left(self) -> list[str]:
         """Files and folders of jobs."""
-        return sorted(
-            p.relative_to(self.folder).as_posix()
-            for p in self.folder.rglob("*")
-            if p.name not in ("lock", self.scratch.name)
-        )
+        while True:
+            with suppress(FileNotFoundError):  # a folder was removed meanwhile
+                return sorted(
+                    p.relative_to(self.folder).as_posix()
+                    for p in self.folder.rglob("*")
+                    if p.name not in ("lock", self.scratch.name)
+                )
 
     def jobs(self) -> set[str]:
         """Names of the folders of jobs."""

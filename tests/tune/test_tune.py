@@ -28,6 +28,7 @@ from moclip_lite.storage.objects import ObjectFolder
 from moclip_lite.training.checkpoint import save_weights
 from moclip_lite.tune import DEFAULT_SPACE, Budget, TuneResult, read_space, tune
 from moclip_lite.tune.evaluate import divisions
+from moclip_lite.tune.proposals import propose, settings_of
 from moclip_lite.tune.space import checked_space
 from moclip_lite.tune.trials import Trial, best_trial, read_trials, write_trials
 
@@ -153,6 +154,51 @@ def test_the_search_ends_when_everything_has_been_tried(root: Path, cache: str, 
     assert len(result.trials) == 2
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_budget_is_spent_while_anything_is_untried(seed: int) -> None:
+    """The sampler proposes what it likes again and again."""
+    space = {
+        "motion.dropout": [0.5, 0.1, 0.3],
+        "train_motion.lr": [0.003, 0.01],
+        "motion.crop": ["none", None],
+    }
+    trials: list[Trial] = []
+    while (asked := propose(space, trials, seed)) is not None:
+        settings = settings_of(asked)
+        good = settings["motion.dropout"] == 0.1
+        trials.append(Trial(len(trials), settings, "done", accuracy=90.0 if good else 10.0, loss=0.1))
+    assert len({json.dumps(trial.settings, sort_keys=True) for trial in trials}) == len(trials) == 12
+
+
+class _Told(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_settings_that_make_no_difference_are_told(root: Path, cache: str, tmp_path: Path) -> None:
+    told, space = _Told(), {"motion.crop_side": [0.5, 0.75], "motion.dropout": [0.2]}
+    tune(experiment(root, cache), space, Budget(1), tmp_path, told, parts=1)
+    assert told.warnings == ["motion.crop_side has no effect with motion.crop=none: its trials are all alike"]
+    with pytest.raises(ConfigError, match=r"train_motion\.refit: trials .* train once"):
+        read_space(["train_motion.refit=[true,false]"])
+
+
+def test_a_search_is_for_runs_that_look_at_motion(root: Path, cache: str, tmp_path: Path) -> None:
+    asked = experiment(root, cache, "run.streams=[appearance]")
+    with pytest.raises(ConfigError, match="does not use it: add motion or fusion"):
+        tune(asked, SPACE, Budget(1), tmp_path, Silent(), parts=1)
+
+
+def test_seeds_that_test_what_settings_are_chosen_on_are_told(root: Path, cache: str, tmp_path: Path) -> None:
+    told = _Told()
+    asked = experiment(root, cache, "run.seeds=[1,2]", "train_motion.epochs=1")
+    tune(asked, SPACE, Budget(1), tmp_path, told, parts=1)
+    assert any("run.seeds=[1, 2] of the experiment test clips on which" in text for text in told.warnings)
+
+
 def test_trials_of_another_search_are_refused(root: Path, cache: str, tmp_path: Path) -> None:
     search(root, cache, tmp_path, 1)
     with pytest.raises(CheckpointError, match="another search"):
@@ -261,6 +307,8 @@ def test_a_pruned_trial_has_an_accuracy(
     pruned = result.trials[1]
     assert pruned.state == "pruned"
     assert pruned.accuracy in (0.0, 50.0, 100.0)
+    assert pruned.loss > 0.0
+    assert pruned.score == pytest.approx(max(pruned.curve.values()))
     assert max(pruned.curve.values()) < pruned.accuracy  # a score is less by the loss
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from ...streams import Stream
 from ...training.settings import TrainSettings
 from ..config import Experiment
 
-__all__ = ["idle_division", "idle_settings", "idle_splits"]
+__all__ = ["idle_division", "idle_reasons", "idle_settings", "idle_splits"]
 
 _WITH_ARRAYS: Final = ("normalize", "pooling", "prompts")  # of clip: done to features that are given, too
 _OF_SOLVERS: Final = ("balance", "cross_fit", "refit")  # of train_head: also for heads without training steps
@@ -41,15 +41,14 @@ class _Rule:
     idle: Callable[[Experiment], bool]
     reason: str
 
-    def found(self, experiment: Experiment) -> list[str]:
-        """The settings that are given in vain."""
+    def found(self, experiment: Experiment, varied: Collection[str]) -> list[str]:
+        """The settings that are given in vain: others than the defaults, and those that are varied."""
         if not self.idle(experiment):
             return []
         given = getattr(experiment, self.section)
         fields = type(given).model_fields
-        return [
-            f"{self.section}.{name}" for name in self.names if getattr(given, name) != fields[name].default
-        ]
+        keys = {f"{self.section}.{name}": getattr(given, name) != fields[name].default for name in self.names}
+        return [key for key, changed in keys.items() if changed or key in varied]
 
 
 def _fields(settings: type[Settings], *others: str) -> list[str]:
@@ -141,17 +140,26 @@ _RULES: Final = (
 )
 
 
-def idle_settings(*experiments: Experiment) -> list[str]:
-    """Sentences on changed settings that have no effect in any of the experiments, one for each reason."""
-    found = [_reasons(experiment) for experiment in experiments]
+def idle_settings(*experiments: Experiment, varied: Collection[str] = ()) -> list[str]:
+    """Sentences on changed settings that have no effect in any of the experiments, one for each reason.
+
+    Args:
+        experiments: one or several.
+        varied: keys whose values differ among experiments, which are given also where they are the defaults.
+    """
     names: dict[str, list[str]] = {}
-    for name, reason in found[0].items():
-        if all(name in others for others in found[1:]):
-            names.setdefault(reason, []).append(name)
+    for name, reason in idle_reasons(*experiments, varied=varied).items():
+        names.setdefault(reason, []).append(name)
     return [
         f"{', '.join(group)} {'has' if len(group) == 1 else 'have'} no effect {reason}"
         for reason, group in names.items()
     ]
+
+
+def idle_reasons(*experiments: Experiment, varied: Collection[str] = ()) -> dict[str, str]:
+    """Key -> why it has no effect in any of the experiments; see :func:`idle_settings`."""
+    found = [_reasons(experiment, varied) for experiment in experiments]
+    return {name: reason for name, reason in found[0].items() if all(name in other for other in found[1:])}
 
 
 def idle_splits(experiment: Experiment, folds: Sequence[Fold]) -> list[str]:
@@ -180,11 +188,11 @@ def idle_division(experiment: Experiment, dataset: VideoDataset) -> list[str]:
     return [f"{' and '.join(names)} {has} no effect {reason}"]
 
 
-def _reasons(experiment: Experiment) -> dict[str, str]:
+def _reasons(experiment: Experiment, varied: Collection[str]) -> dict[str, str]:
     """Settings without effect, each with the first reason."""
     reasons: dict[str, str] = {}
     for rule in (*_RULES, *_of_solved_heads(experiment)):
-        for name in rule.found(experiment):
+        for name in rule.found(experiment, varied):
             reasons.setdefault(name, rule.reason)
     return reasons
 

@@ -139,8 +139,13 @@ class Form:
 
 
 def _filename(disposition: bytes, plain: bytes | None) -> str | None:
-    """The name of a part's file: `filename`, or `filename*` with a character set (RFC 5987)."""
+    """The name of a part's file: `filename`, or `filename*` with a character set (RFC 5987).
+
+    In the first one browsers escape three characters (HTML, "multipart/form-data encoding algorithm").
+    """
     if plain is not None:
+        for escape, character in ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n")):
+            plain = plain.replace(escape, character)
         return plain.decode("utf-8", "replace")
     match = re.search(rb";\s*filename\*\s*=\s*\"?([\w-]*)'[^']*'([^;\"\s]*)", disposition, re.IGNORECASE)
     if match is None:
