@@ -34,14 +34,14 @@ class ClassDifference:
     """One class: its tests, and those that only A and only B classified correctly."""
 
     label: str
-    clips: int
+    tests: int
     only_a: int
     only_b: int
 
     @property
     def points(self) -> float:
         """Accuracy of A minus that of B, in percentage points."""
-        return 100 * (self.only_a - self.only_b) / self.clips
+        return 100 * (self.only_a - self.only_b) / self.tests
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,9 @@ def _classes(c: Comparison, d: StreamDifference) -> list[Block]:
         return []
     if len(changed) > 2 * _EXTREMES:
         changed = changed[:_EXTREMES] + changed[-_EXTREMES:]
-    rows = [[r.label, str(r.clips), f"{r.points:+.1f}", str(r.only_a), str(r.only_b)] for r in changed]
+    rows = [[r.label, str(r.tests), f"{r.points:+.1f}", str(r.only_a), str(r.only_b)] for r in changed]
     title = f"{d.run}, {d.stream.words}"
-    header = ["class", "clips", "points", "gained", "lost"]
+    header = ["class", "tests", "points", "gained", "lost"]
     if d.stream == c.runs[0].main:
         return [Table(header, rows, title)]
     return [Folded(title, [Table(header, rows)])]
