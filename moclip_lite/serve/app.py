@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -46,7 +46,16 @@ class _RefusalResponse(Response):
         await refusal_response(self._refusal, scope, receive, send)
 
 
-def create_app(settings: ServeSettings, worker: Worker, workplace: Workplace, port: int | None = None) -> Any:
+class WebApp(NamedTuple):
+    """The application, as ASGI calls it, and what ends its work: requests that wait for it are answered."""
+
+    asgi: Any
+    stop: Callable[[], Awaitable[None]]
+
+
+def create_app(
+    settings: ServeSettings, worker: Worker, workplace: Workplace, port: int | None = None
+) -> WebApp:
     """Make the application; its lifespan starts the worker if it does not run, and ends it.
 
     Args:
@@ -88,7 +97,7 @@ def create_app(settings: ServeSettings, worker: Worker, workplace: Workplace, po
     add_routes(app, services)
     add_pages(app, tokens.required)
     _answer_head(app)
-    return Guard(app, settings, tokens, metrics)
+    return WebApp(Guard(app, settings, tokens, metrics), jobs.stop)
 
 
 def _invalid_sentence(first: Mapping[str, Any]) -> str:

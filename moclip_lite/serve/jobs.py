@@ -21,9 +21,10 @@ from .settings import ServeSettings
 from .worker import Worker
 from .workplace import Workplace
 
-__all__ = ["Job", "Jobs", "State"]
+__all__ = ["STOPPING", "Job", "Jobs", "State"]
 
 State: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
+STOPPING: Final = "the server is stopping"
 _SWEEP: Final = 1.0  # seconds between removals of results that are no longer requested
 
 
@@ -95,13 +96,15 @@ class Jobs:
         self._wake = asyncio.Event()
         self._current: asyncio.Task[dict[str, Any]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to work on the queue; call it in the event loop."""
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
-        """End all work."""
+        """End all work, and take no more."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -113,8 +116,10 @@ class Jobs:
         """Reserve a place in the queue while an upload is received.
 
         Raises:
-            Refusal: 429, this client has too many jobs; 503, the queue is full.
+            Refusal: 429, this client has too many jobs; 503, the queue is full, or the server stops.
         """
+        if self._stopped:
+            raise Refusal(503, STOPPING)
         active = [job for job in self._jobs.values() if job.active]
         mine = sum(job.client == client for job in active) + self._reserved[client]
         if mine >= self._settings.per_client:

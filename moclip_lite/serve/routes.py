@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from ..versions import package_version
 from .http.received import parsed_json
 from .http.refusal import Refusal
-from .jobs import Job
+from .jobs import STOPPING, Job
 from .metrics import CONTENT_TYPE
 from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
 from .services import Services
@@ -155,7 +155,7 @@ def _add_predict(app: FastAPI, services: Services) -> None:
             if job.refusal is not None:
                 raise job.refusal
             if job.state != "done":
-                raise Refusal(503, "the server is stopping")
+                raise Refusal(503, STOPPING)
             return Response(job.file("result.json").read_bytes(), media_type="application/json")
         finally:
             services.jobs.remove(job)

@@ -7,14 +7,17 @@ import errno
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigError, MoclipError
 from .settings import ServeSettings
 from .worker import Worker
 from .workplace import Workplace
 
-__all__ = ["require_packages", "run_server", "uvicorn_config", "with_token"]
+if TYPE_CHECKING:
+    from .app import WebApp
+
+__all__ = ["require_packages", "run_server", "uvicorn_server", "with_token"]
 
 _GRACE: Final = 3  # seconds for open connections at the end
 _BACKLOG: Final = 128
@@ -105,8 +108,6 @@ async def _serve(
     command: Sequence[str],
     on_ready: Callable[[str, dict[str, Any]], None],
 ) -> None:
-    import uvicorn
-
     from .app import create_app
 
     port = int(listener.getsockname()[1])
@@ -116,14 +117,14 @@ async def _serve(
         app = create_app(settings, worker, workplace, port)
         await worker.start()
         on_ready(f"http://{_url_host(settings.host)}:{port}/", worker.about)
-        await uvicorn.Server(uvicorn_config(app, settings, _GRACE)).serve(sockets=[listener])
+        await uvicorn_server(app, settings, _GRACE).serve(sockets=[listener])
     finally:
         await worker.stop()
         workplace.close()
 
 
-def uvicorn_config(app: Any, settings: ServeSettings, grace: int) -> Any:
-    """How uvicorn serves the application.
+def uvicorn_server(app: WebApp, settings: ServeSettings, grace: int) -> Any:
+    """The server of the application, which answers requests that wait for work before it ends them.
 
     Args:
         app: that :func:`moclip_lite.serve.app.create_app` made.
@@ -134,8 +135,13 @@ def uvicorn_config(app: Any, settings: ServeSettings, grace: int) -> Any:
 
     from .http.connections import protocol_for
 
-    return uvicorn.Config(
-        app,
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await app.stop()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        app.asgi,
         http=protocol_for(settings),
         log_level="warning",
         access_log=False,
@@ -145,6 +151,7 @@ def uvicorn_config(app: Any, settings: ServeSettings, grace: int) -> Any:
         ws="none",
         timeout_graceful_shutdown=grace,
     )
+    return Server(config)
 
 
 def _url_host(host: str) -> str:

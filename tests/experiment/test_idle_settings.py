@@ -21,6 +21,8 @@ CASES = [
     (["train_head.epochs=3", "fusion.hidden=8"], "train_head.epochs, fusion.hidden have no effect"),
     (["train_head.lr=0.1", "run.streams=[motion,appearance]"], "no effect on linear_appearance,"),
     (["train_head.cross_fit=3", "train_head.refit=false"], ""),
+    (["run.seed=5", "run.seeds=[0,1]"], "run.seed has no effect beside run.seeds"),
+    (["run.seed=5"], ""),
     (["train_head.lr=0.1", "fusion.head=concat_mlp"], ""),
     (["train_head.lr=0.1", "fusion.head=logistic_regression"], ""),  # appearance alone is trained by steps
     (["train_head.lr=0.1", "run.streams=[motion]"], ""),

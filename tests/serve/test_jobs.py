@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -298,6 +299,17 @@ def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert process is not None
     assert process.returncode is not None
+
+
+def test_who_waits_when_the_server_ends_is_told(tmp_path: Path) -> None:
+    """Before connections that last too long are cut."""
+    with ThreadPoolExecutor(1) as pool:
+        with serving(tmp_path) as ending:
+            url = f"{ending.client.base_url}/api/predict"
+            waiting = pool.submit(httpx.post, url, content=b"hang", timeout=60, trust_env=False)
+            until(lambda: "moclip_jobs_running 1" in metrics(ending))
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()) == (503, {"error": "the server is stopping"})
 
 
 def test_the_task_names_the_bounds(tmp_path: Path) -> None:

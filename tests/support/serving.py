@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from moclip_lite.serve.app import create_app
-from moclip_lite.serve.server import bind, uvicorn_config
+from moclip_lite.serve.server import bind, uvicorn_server
 from moclip_lite.serve.settings import ServeSettings
 from moclip_lite.serve.worker import Worker
 from moclip_lite.serve.workplace import Workplace
@@ -139,7 +138,7 @@ def serving(parent: Path, command: list[str] | None = None, **values: Any) -> It
     workplace = Workplace(parent)
     worker = Worker(command or stub_command(), settings.time_limit, workplace.scratch)
     app = create_app(settings, worker, workplace, port)
-    server = uvicorn.Server(uvicorn_config(app, settings, grace=1))
+    server = uvicorn_server(app, settings, grace=1)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

@@ -121,6 +121,7 @@ _RULES: Final = (
         lambda experiment: experiment.data.protocol != "holdout" or experiment.data.kind == "ucf101",
         "where lists or groups say what is tested",
     ),
+    _Rule("run", ["seed"], lambda experiment: bool(experiment.run.seeds), "beside run.seeds"),
     _Rule("motion", ["backend"], lambda experiment: experiment.data.kind == "shards", _FILE),
     _Rule("clip", _fields(AppearanceSettings, *_WITH_ARRAYS), _has_appearance, _FILE),
     _Rule("motion", _fields(MotionSettings), _has_features, _FILE),
