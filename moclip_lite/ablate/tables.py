@@ -94,7 +94,7 @@ def notes_of_runs(runs: Sequence[GridRun]) -> list[str]:
     """What the metrics of runs note, each sentence once, with the number of runs unless all say it."""
     count: Counter[str] = Counter()
     for run in runs:
-        count.update(dict.fromkeys(Metrics.read(RunFolder(run.experiment.run.dir).metrics).notes))
+        count.update(list(dict.fromkeys(Metrics.read(RunFolder(run.experiment.run.dir).metrics).notes)))
     return [note if n == len(runs) else f"{note} ({n} of {len(runs)} runs)" for note, n in count.items()]
 
 

@@ -21,13 +21,14 @@ from moclip_lite.ablate import Ablation, condense, figures, load_ablation, run_a
 from moclip_lite.ablate import run as ablate_run
 from moclip_lite.ablate.comparisons import comparisons
 from moclip_lite.ablate.summary import mean_table, summary_markdown
-from moclip_lite.ablate.tables import summarize, tidy_table
+from moclip_lite.ablate.tables import notes_of_runs, summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.settings import GENERATED
 from moclip_lite.progress import Silent
+from moclip_lite.storage.files import read_json, write_json
 from moclip_lite.storage.plain_yaml import parse_yaml
 
 from support.features import labelled_features
@@ -168,6 +169,16 @@ def test_cells_whose_clips_have_other_labels_are_not_compared(tmp_path: Path) ->
     compared = comparisons(ablation, runs)
     assert not len(compared.table)
     assert "(clips have other labels)" in compared.notes[0]
+
+
+def test_notes_of_runs_stand_in_the_summary_once(tmp_path: Path) -> None:
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
+    for number, run in enumerate(runs):
+        file = run.experiment.run.dir / "metrics.json"
+        notes = ["flips are off", *(["odd"] if number % 2 else [])]
+        write_json(file, {**read_json(file), "notes": notes})
+    assert notes_of_runs(runs) == ["flips are off", "odd (2 of 4 runs)"]
 
 
 def test_three_groups_show_no_difference(tmp_path: Path) -> None:
