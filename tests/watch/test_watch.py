@@ -236,6 +236,7 @@ def joined(scores: list[WindowScore], stride: float, patience: float, gaps: bool
     return given + joiner.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.2, 0.3])
 @pytest.mark.parametrize("gaps", [False, True])
 def test_events_are_the_segments_of_a_timeline(noise: float, gaps: bool) -> None:
