@@ -26,6 +26,7 @@ __all__ = [
     "player_edges",
     "player_origin",
     "rgb_pictures",
+    "start_of",
     "video_seconds",
 ]
 
@@ -131,17 +132,17 @@ def player_origin(decoder: RgbDecoder) -> float:
     source, times = decoder.source, decoder.times
     if times is None or not len(times):
         return 0.0
-    started = _start_of(source) if source.path is None else _start_of_file(source.path, source.stamp)
+    started = start_of(source) if source.path is None else _start_of_file(source.path, source.stamp)
     late = 0.0 if started is None else float(times[0]) - started
     return late if late > SAME_TIME else 0.0
 
 
 @lru_cache(maxsize=64)
 def _start_of_file(path: Path, stamp: tuple[int, ...]) -> float | None:
-    return _start_of(Source.of(path))
+    return start_of(Source.of(path))
 
 
-def _start_of(source: Source) -> float | None:
+def start_of(source: Source) -> float | None:
     """Time at which the first of a file's streams starts, in seconds; None if unknown."""
     with open_video(source, packets_only=True) as (container, _):
         return None if container.start_time is None else container.start_time / av.time_base

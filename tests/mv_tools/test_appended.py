@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import pytest
 
 from mv_tools import MalformedStream, MotionDecoder
 from mv_tools.pictures.appended import appended_flv, appended_mp4
 from mv_tools.source import Source
 
-from support.clips import H264, encode, panning
+from support.clips import H264, encode, panning, remuxed
 from support.mp4_boxes import Box, join
 
 READ_ON = ("ts", "mpg", "avi", "mkv", "h264")
@@ -37,15 +36,8 @@ def test_no_appended_file_is_left_out_without_a_word(ending: str, tmp_path: Path
 
 def test_fragments_behind_their_movie_box_again_are_read_on(tmp_path: Path) -> None:
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    path = tmp_path / "a.mp4"
     first = encode(tmp_path / "a.ts", panning(24), **H264)
-    with av.open(str(first)) as source, av.open(str(path), "w", options=flags) as target:
-        copy = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(source.streams.video[0]):
-            if packet.size:
-                packet.stream = copy
-                target.mux(packet)
-    data = path.read_bytes()
+    data = remuxed(first, tmp_path / "a.mp4", flags).read_bytes()
     assert appended_mp4(Source.of(data * 2), len(data) + 1000) is None
     decoder = MotionDecoder(data * 2, on_damage="skip")
     list(decoder)

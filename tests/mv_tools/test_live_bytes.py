@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import pytest
 
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, SourceUnavailable, open_live
@@ -20,7 +19,7 @@ from mv_tools.live.complete_mp4 import is_complete_mp4
 from mv_tools.live.items import LiveOptions
 from mv_tools.live.reader import LiveReader
 
-from support.clips import H264, encode, panning
+from support.clips import H264, encode, panning, remuxed
 from support.waiting import PATIENCE, until
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -49,14 +48,7 @@ def written(fifo: Path, data: bytes, *, ended: threading.Event | None = None) ->
 
 def fragmented(path: Path) -> Path:
     """An MP4 file of fragments, remuxed."""
-    source = encode(path.with_suffix(".ts"), panning(25), **H264)
-    with av.open(str(source)) as read, av.open(str(path), "w", options=FRAGMENTS) as write:
-        stream = write.add_stream_from_template(read.streams.video[0])
-        for packet in read.demux(read.streams.video[0]):
-            if packet.size:
-                packet.stream = stream
-                write.mux(packet)
-    return path
+    return remuxed(encode(path.with_suffix(".ts"), panning(25), **H264), path, FRAGMENTS)
 
 
 def test_only_an_mp4_file_with_its_whole_index_is_complete(

@@ -88,3 +88,14 @@ def behind_sound(video: Path, path: Path, seconds: Fraction) -> Path:
                 packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, pictures
                 writer.mux(packet)
     return path
+
+
+def remuxed(first: Path, target: Path, options: dict[str, str]) -> Path:
+    """The packets of a file's video in another container, by options of its muxer."""
+    with av.open(str(first)) as source, av.open(str(target), "w", options=options) as written:
+        video = written.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                written.mux(packet)
+    return target

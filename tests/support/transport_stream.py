@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
-
-from mv_tools.source import demuxed
+from support.clips import remuxed
 
 __all__ = ["MOVED_PID", "moved_to_another_stream", "on_another_stream"]
 
@@ -15,13 +13,7 @@ MOVED_PID = 300
 
 def on_another_stream(first: Path, target: Path) -> Path:
     """The pictures of a file as a transport stream on another PID."""
-    options = {"mpegts_start_pid": str(MOVED_PID), "mpegts_pmt_start_pid": "4100"}
-    with av.open(str(first)) as source, av.open(str(target), "w", options=options) as written:
-        video = written.add_stream_from_template(source.streams.video[0])
-        for packet in demuxed(source, source.streams.video[0]):
-            packet.stream = video
-            written.mux(packet)
-    return target
+    return remuxed(first, target, {"mpegts_start_pid": str(MOVED_PID), "mpegts_pmt_start_pid": "4100"})
 
 
 def moved_to_another_stream(first: Path, folder: Path) -> Path:

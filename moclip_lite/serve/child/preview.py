@@ -15,6 +15,8 @@ import mv_tools
 from mv_tools import MalformedStream, MotionDecoder
 from mv_tools.source import Source, demuxed, open_video
 
+from ...datasets.segments import start_of
+
 __all__ = ["make_preview", "player_start", "plays_in_browsers"]
 
 _SHORT_SIDE: Final = 480
@@ -43,8 +45,7 @@ def _is_webm(source: Source) -> bool:
 
 def player_start(source: Source) -> float:
     """Time of the stream that players call zero: the earliest of all streams, sound included."""
-    with source.open(packets_only=True) as container:
-        return 0.0 if container.start_time is None else float(container.start_time) / av.time_base
+    return start_of(source) or 0.0
 
 
 def make_preview(
