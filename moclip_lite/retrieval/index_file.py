@@ -24,7 +24,7 @@ from .index import VideoFile, VideoIndex
 
 __all__ = ["load_index", "save_index"]
 
-_FORMAT: Final = "moclip-index-1"
+_FORMAT: Final = "moclip-index-2"  # in 1, times counted from the first picture
 _MAX_SECONDS: Final = 1e8  # of a video; three years
 
 
@@ -54,7 +54,9 @@ def load_index(path: Path) -> VideoIndex:
     """
     arrays, metadata = read_tensors(fetched(path))
     if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{spelled(path)} is not an index of this program; make one with moclip index")
+        raise CheckpointError(
+            f"{spelled(path)} is not an index of this version of the program; make one with moclip index"
+        )
     try:
         description = json.loads(metadata["about"])
         index = VideoIndex(

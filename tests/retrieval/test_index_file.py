@@ -78,7 +78,7 @@ def test_damaged_indexes_are_refused(
         elif how == "shape":
             arrays["seconds"] = arrays["seconds"][:1]
         text = "{" if how == "json" else json.dumps(description)
-        save_file(arrays, path, {"format": "else" if how == "foreign" else "moclip-index-1", "about": text})
+        save_file(arrays, path, {"format": "else" if how == "foreign" else "moclip-index-2", "about": text})
     with pytest.raises(CheckpointError, match=r"i\.safetensors"):
         load_index(path)
 
@@ -112,7 +112,7 @@ def test_hostile_descriptions_are_refused(encoder: VideoTextEncoder, tmp_path: P
             if place:
                 inside[place[-1]] = wrong
             text = json.dumps(changed if place else wrong)
-            save_file(arrays, path, {"format": "moclip-index-1", "about": text.replace("Infinity", "1e999")})
+            save_file(arrays, path, {"format": "moclip-index-2", "about": text.replace("Infinity", "1e999")})
             message = ""
             try:
                 search(load_index(path), encoder, ["a"], 1)
