@@ -92,7 +92,8 @@ def compare_predictions(
     """Compare A with B.
 
     Args:
-        a, b: clip -> prediction.
+        a, b: test -> prediction. Tests are paired by clip where both tested each clip once, whatever their
+            folds are called; by clip and fold otherwise.
         groups_of: returns the group of each clip (None for a clip without),
             or None where no groups are known.
         groups_of_b: the same where B knows groups of its own.
@@ -100,34 +101,44 @@ def compare_predictions(
     Raises:
         DataError: no clip in common, or a clip has another label in one of them.
     """
-    keys = sorted(a.keys() & b.keys())
-    if not keys:
+    keys_a, keys_b = _paired(a, b)
+    if not keys_a:
         raise DataError(_nothing_in_common(a, b))
-    for key in keys:
-        if a[key].label != b[key].label:
-            raise DataError(f"{key.name} is {a[key].label!r} in one and {b[key].label!r} in the other")
-    a_correct = np.array([a[key].correct for key in keys])
-    b_correct = np.array([b[key].correct for key in keys])
-    sides = [of(keys) or [None] * len(keys) for of in (groups_of, groups_of_b or groups_of)]
-    units = joined_units([key.name for key in keys], *sides)
+    tests = [(a[key], b[other]) for key, other in zip(keys_a, keys_b, strict=True)]
+    for key, (one, other) in zip(keys_a, tests, strict=True):
+        if one.label != other.label:
+            raise DataError(f"{key.name} is {one.label!r} in one and {other.label!r} in the other")
+    a_correct, b_correct = (np.array([side.correct for side in sides]) for sides in zip(*tests, strict=True))
+    groups = (groups_of(keys_a), (groups_of_b or groups_of)(keys_b))
+    units = joined_units([key.name for key in keys_a], *(side or [None] * len(tests) for side in groups))
     points = paired_bootstrap(a_correct, b_correct, units.names)
     test = mcnemar(a_correct, b_correct)
     p = test.p if units.single else permutation_p(a_correct, b_correct, units.names)
     return Difference(
-        tests=len(keys),
-        clips=len({key.name for key in keys}),
+        tests=len(tests),
+        clips=len({key.name for key in keys_a}),
         groups=units.count if units.kind == "groups" else 0,
         units=units.count,
         contradict=units.contradict,
-        left_out=len(a.keys() ^ b.keys()),
+        left_out=len(a) + len(b) - 2 * len(tests),
         a=100 * float(a_correct.mean()),
         b=100 * float(b_correct.mean()),
         points=points,
         test=test,
         p=p,
         verdict=verdict(points, p),
-        classes=_classes(keys, a, b),
+        classes=_classes(tests),
     )
+
+
+def _paired(a: Predictions, b: Predictions) -> tuple[list[ClipKey], list[ClipKey]]:
+    """The tests that both have, in the same order: those of A and those of B."""
+    by_name = [{key.name: key for key in side} for side in (a, b)]
+    if len(by_name[0]) == len(a) and len(by_name[1]) == len(b):
+        names = sorted(by_name[0].keys() & by_name[1].keys())
+        return [by_name[0][name] for name in names], [by_name[1][name] for name in names]
+    keys = sorted(a.keys() & b.keys())
+    return keys, keys
 
 
 def _nothing_in_common(a: Predictions, b: Predictions) -> str:
@@ -138,17 +149,17 @@ def _nothing_in_common(a: Predictions, b: Predictions) -> str:
     folds = [sorted({key.fold for key in side}) for side in (a, b)]
     words = [", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "") for names in folds]
     return (
-        f"they share {shared} clips, but no fold ({words[0]}; {words[1]}), and clips are paired by fold and "
-        "seed: give both runs the same run.seed, run.seeds and data.protocol"
+        f"they share {shared} clips, but no fold ({words[0]}; {words[1]}), and clips that are tested several "
+        "times are paired by fold and seed: give both runs the same run.seed, run.seeds and data.protocol"
     )
 
 
-def _classes(keys: list[ClipKey], a: Predictions, b: Predictions) -> tuple[ClassDifference, ...]:
+def _classes(tests: Sequence[tuple[Prediction, Prediction]]) -> tuple[ClassDifference, ...]:
     counts: dict[str, list[int]] = {}
-    for key in keys:
-        row = counts.setdefault(a[key].label, [0, 0, 0])
+    for a, b in tests:
+        row = counts.setdefault(a.label, [0, 0, 0])
         row[0] += 1
-        row[1] += a[key].correct and not b[key].correct
-        row[2] += b[key].correct and not a[key].correct
+        row[1] += a.correct and not b.correct
+        row[2] += b.correct and not a.correct
     classes = [ClassDifference(label, *row) for label, row in counts.items()]
     return tuple(sorted(classes, key=lambda c: (-c.points, c.label)))

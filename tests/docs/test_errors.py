@@ -62,11 +62,14 @@ def heads(path: Path, more: str = "") -> Path:
 
 
 def two_seeds(path: Path) -> list[Path]:
-    """Runs on the same clips whose folds have other names."""
-    runs = [made_run(path / name, ["a", "b"]).folder for name in ("one", "several")]
+    """Runs on the same clips whose folds have other names; the second tests a clip in two of them."""
+    runs = [made_run(path / name, ["a", "b"], right=5.0).folder for name in ("one", "several")]
     for table in (table for run in runs for table in run.glob("predictions_*.csv")):
         header, *rows = table.read_text(encoding="utf-8").splitlines()
-        written(table, "\n".join([f"{header},fold", *(f"{row},{table.parent.name}" for row in rows)]) + "\n")
+        tests = [f"{row},{table.parent.name}" for row in rows]
+        if table.parent.name == "several":
+            tests[-1] = f"{rows[0]},second"
+        written(table, "\n".join([f"{header},fold", *tests]) + "\n")
     return runs
 
 

@@ -318,14 +318,33 @@ def test_units_do_not_depend_on_the_order_of_the_runs(
     assert ("contradict each other; clips that share a group" in said) == contradict
 
 
+def folds_named(run: Path, fold: str, again: str | None = None) -> None:
+    """Give the tests of a run another fold name; with again, a second test of the first clip."""
+    for path in run.glob("predictions_*.csv"):
+        lines = path.read_text(encoding="utf-8").replace(",f0", f",{fold}").splitlines()
+        if again is not None:
+            lines.append(lines[1].replace(f",{fold}", f",{again}"))
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        count(run, path.stem.removeprefix("predictions_"))
+
+
+def test_clips_that_each_run_tests_once_are_paired_whatever_the_fold(two: tuple[Path, Path]) -> None:
+    """Divisions into folds by two seeds test a clip in unlike folds."""
+    for run in two:
+        with_groups(run, [""] * 90)
+    same = compare_runs(two).differences
+    folds_named(two[1], "f7")
+    assert compare_runs(two).differences == same
+    assert same[0].difference.left_out == 0
+
+
 def test_clips_in_common_without_a_fold_in_common_are_spoken_of(two: tuple[Path, Path]) -> None:
     """One seed against several: the folds are called otherwise."""
-    with_groups(two[0], [""] * 90)
-    with_groups(two[1], [""] * 90)
-    for path in two[1].glob("predictions_*.csv"):
-        path.write_text(path.read_text().replace(",f0", ",f0-seed0"))
+    for run in two:
+        with_groups(run, [""] * 90)
+    folds_named(two[1], "f0-seed0", again="f0-seed1")
     assert_refused(
         moclip("compare", *two),
-        "they share 90 clips, but no fold (f0-seed0; f0)",
+        "they share 90 clips, but no fold (f0-seed0, f0-seed1; f0)",
         "run.seeds and data.protocol",
     )
