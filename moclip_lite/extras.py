@@ -29,6 +29,7 @@ EXTRAS: Final = {
     "optuna": "tune",
     "paho": "mqtt",
     "pandas": "train",
+    "prometheus_client": "web",
     "pyarrow": "parquet",
     "ray": "ray",
     "s3fs": "cloud",

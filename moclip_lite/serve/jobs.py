@@ -176,7 +176,7 @@ class Jobs:
 
     def _end(self, job: Job, state: State, refusal: Refusal | None = None) -> None:
         job.state, job.refusal, job.touched = state, refusal, time.monotonic()
-        self._metrics.jobs[state] += 1
+        self._metrics.jobs.labels(state).inc()
         if job.upload:
             with contextlib.suppress(OSError):
                 job.video.unlink(missing_ok=True)
@@ -191,10 +191,11 @@ class Jobs:
                 await self._wake.wait()
                 continue
             job.state = "running"
-            started = time.monotonic()
+            started, starts = time.monotonic(), self._worker.starts
             await self._analyse(job)
-            self._metrics.observe(time.monotonic() - started)
-            self._metrics.restarts = max(0, self._worker.starts - 1)
+            if job.state in ("done", "failed"):
+                self._metrics.analysis_seconds.observe(time.monotonic() - started)
+            self._metrics.restarts.inc(self._worker.starts - starts)
             if job.id not in self._jobs:  # removed meanwhile
                 self._workplace.remove(job.folder)
 

@@ -118,7 +118,7 @@ async def _bounded(
         except (asyncio.TimeoutError, TimeoutError):
             raise Refusal(408, f"nothing came for {settings.idle_limit:g} s") from None
         total += len(chunk)
-        metrics.upload_bytes += len(chunk)
+        metrics.upload_bytes.inc(len(chunk))
         if total > limit:
             raise too_large(settings.max_upload)
         if chunk:

@@ -148,7 +148,7 @@ class Guard:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
-            self._metrics.requests[route, method, status] += 1
+            self._metrics.requests.labels(route, method, status).inc()
 
     def _check(self, scope: Scope) -> None:
         """Refuse requests from elsewhere.
