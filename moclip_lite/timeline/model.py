@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from functools import cached_property
+from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+
+_ANSWERS: Final = tuple(str(stream) for stream in ANSWERS)
 
 
 class MotionModel(Protocol):
@@ -108,7 +111,7 @@ class WindowScore:
     energy: float = float("nan")
     problem: str = ""
 
-    @property
+    @cached_property
     def stream(self) -> str | None:
         """The stream that answers, as in :class:`moclip_lite.Prediction`; None without scores."""
         return answer_of(self.scores)
@@ -121,7 +124,7 @@ class WindowScore:
 
 def answer_of(scores: Mapping[str, object]) -> str | None:
     """The first of fusion, appearance and motion that has scores."""
-    return next((str(stream) for stream in ANSWERS if str(stream) in scores), None)
+    return next((name for name in _ANSWERS if name in scores), None)
 
 
 def stream_scores(
