@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import av
@@ -120,6 +121,25 @@ def test_chosen_pictures_are_those_of_a_scan(
     for place in (670, 30, 29, 31):
         assert decoder[place].index == place
     assert not was_scanned(decoder)
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_picture_order_counts_of_open_groups_are_those_of_a_scan(
+    folder: Path, bframes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CRA picture starts no coded video sequence: its PicOrderCnt goes on from the pictures before it."""
+    params = f"log-level=error:open-gop=1:keyint=40:min-keyint=40:scenecut=0:bframes={bframes}"
+    path = encode(folder / f"open{bframes}.mp4", panning(600), "libx265", **{"x265-params": params})
+    assert_same_frames(opened(path), scanned(path, monkeypatch), [0, 47, 130, 250, 300, 301, 400, 599])
+
+
+def test_frames_wait_for_headers_that_another_thread_reads(long: Path) -> None:
+    chosen = opened(long)._backend._chosen
+    with ThreadPoolExecutor(1) as pool:
+        with chosen.lock:
+            builder = pool.submit(lambda: chosen.builder)
+            assert wait([builder], timeout=0.1).not_done
+        assert builder.result(timeout=10) is chosen.builder
 
 
 def test_numbers_stay_when_the_file_is_scanned(long: Path) -> None:

@@ -102,7 +102,8 @@ class ChosenPictures:
         seconds, _ = picture_times(self.packet, self.scan.packets)
         rank = np.empty(len(self), np.int64)
         rank[np.argsort(self.packet)] = np.arange(len(self))
-        display = self.tables.display.with_aspect(self._headers.sar)
+        with self.lock:  # another thread may read further headers
+            display = self.tables.display.with_aspect(self._headers.sar)
         return FrameBuilder(rank, np.arange(len(self)), seconds, self._interval, display)
 
     def read_headers(self, indices: Sequence[int]) -> None:
@@ -159,10 +160,18 @@ class ChosenPictures:
         if first != self._end or first == 0:
             self._begin = first
         self._end = until
-        self._check(headers.columns(self._position_of[self._begin]))
+        begin = self._position_of[self._begin]
+        before = headers.columns(begin - 1)["period"] if begin else ()
+        columns = headers.columns(begin)
+        self._check(columns, restarts=not begin or before[0] != columns["period"][0])
 
-    def _check(self, columns: dict[str, npt.NDArray[Any]]) -> None:
+    def _check(self, columns: dict[str, npt.NDArray[Any]], restarts: bool) -> None:
         """Compare the headers of packets `_begin` to `_end` - 1 with the tables.
+
+        Args:
+            columns: the headers.
+            restarts: whether the first of them starts a coded video sequence. The PicOrderCnt of a CRA picture
+                (HEVC) and of what follows it depends on pictures before it.
 
         Raises:
             UnfitTables: they differ, or leave a doubt about the numbering.
@@ -172,7 +181,7 @@ class ChosenPictures:
             raise UnfitTables("packets do not hold one picture each")
         doubtful = columns["gap"] | columns["no_output_of_prior_pics"]
         plain = columns["is_frame"] & columns["output"] & ~doubtful
-        starts_anew = columns["idr"][0] and self._separate[self._begin]
+        starts_anew = restarts and columns["idr"][0] and self._separate[self._begin]
         if not plain.all() or not starts_anew:
             raise UnfitTables("pictures refer to others than the tables say")
         sizes = set(zip(columns["coded_width"].tolist(), columns["coded_height"].tolist(), strict=True))

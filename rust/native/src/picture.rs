@@ -79,7 +79,7 @@ impl From<&h264mv::PictureInfo> for PictureInfo {
             mbaff: info.mbaff,
             slices: info.slices,
             idr: info.idr,
-            keyframe: info.keyframe,
+            keyframe: info.is_keyframe(),
             recovery_frame_cnt: info.recovery_frame_cnt,
             frame_num: info.frame_num,
             gap: info.gap,

@@ -137,7 +137,6 @@ impl PictureAssembler {
             mbaff: sps.mb_adaptive_frame_field_flag && is_frame,
             slices: 0,
             idr: h.idr,
-            keyframe: recovery_frame_cnt.is_some(),
             recovery_frame_cnt,
             frame_num: h.frame_num,
             gap: order.gap,

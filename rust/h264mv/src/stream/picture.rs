@@ -37,8 +37,6 @@ pub struct PictureInfo {
     pub slices: u32,
     /// Whether this is an IDR picture.
     pub idr: bool,
-    /// IDR, or with a recovery point message.
-    pub keyframe: bool,
     /// recovery_frame_cnt of its recovery point message: number of frames to decode from this one on
     /// until pictures are exact. 0 for IDR pictures.
     pub recovery_frame_cnt: Option<u32>,
@@ -61,6 +59,16 @@ pub struct PictureInfo {
     pub height_mbs: u32,
     /// Sequence parameter set of the picture.
     pub sps: Arc<Sps>,
+}
+
+impl PictureInfo {
+    /// Whether decoding can start at this picture: IDR pictures, and I pictures with a recovery point message
+    /// of recovery_frame_cnt 0 (clause D.2.8). In periodic intra refresh, where the count is larger or the
+    /// picture has other slices, it can't: pictures are exact only later.
+    pub fn is_keyframe(&self) -> bool {
+        let exact = self.recovery_frame_cnt == Some(0) && self.slice_type == SliceType::I;
+        self.idr || exact
+    }
 }
 
 /// A parsed picture.

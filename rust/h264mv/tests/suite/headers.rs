@@ -42,9 +42,8 @@ fn recovery_points_belong_to_one_picture() {
         let infos = infos(&index);
         let counts: Vec<_> = infos.iter().map(|i| i.recovery_frame_cnt).collect();
         assert_eq!(counts, expected);
-        assert!(infos
-            .iter()
-            .all(|i| i.keyframe == i.recovery_frame_cnt.is_some()));
+        let keys: Vec<_> = infos.iter().map(|i| i.is_keyframe()).collect();
+        assert_eq!(keys, [true, false, false, false, false, true, false]);
         let numbers: Vec<_> = infos.iter().map(|i| i.frame_num).collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
     }
@@ -63,7 +62,7 @@ fn recovery_point_of_a_damaged_picture_is_dropped() {
         .expect_err("unknown set");
     index.push(&picture(Kind::P, 1), 2).expect("picture");
     index.end_of_access_unit();
-    let keys: Vec<_> = infos(&index).iter().map(|i| i.keyframe).collect();
+    let keys: Vec<_> = infos(&index).iter().map(|i| i.is_keyframe()).collect();
     assert_eq!(keys, [true, false]);
 }
 
