@@ -9,7 +9,7 @@ from typing import Final, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..datasets import Clip
@@ -48,9 +48,19 @@ class _Plan:
 
 
 class _BatchReader(Dataset[Batch]):
-    """Reads planned batches."""
+    """Reads planned batches.
 
-    def __init__(self, store: MotionStore, clips: Sequence[Clip], targets: Tensor, view: RandomView) -> None:
+    It holds no tensors: torch moves those of a dataset to shared memory when it starts loaders, and arrays that
+    shared their memory are then left without it.
+    """
+
+    def __init__(
+        self,
+        store: MotionStore,
+        clips: Sequence[Clip],
+        targets: npt.NDArray[np.int64],
+        view: RandomView,
+    ) -> None:
         self._store, self._clips, self._targets, self._view = store, clips, targets, view
 
     def __getitem__(self, plan: _Plan) -> Batch:
@@ -59,7 +69,7 @@ class _BatchReader(Dataset[Batch]):
             for clip, encoding, chosen in zip(plan.clips, plan.encodings.tolist(), plan.windows, strict=True)
         ]
         motion = self._view.apply(torch.from_numpy(np.stack(windows)).float(), plan.draws)
-        return (motion,), self._targets[torch.from_numpy(plan.clips)]
+        return (motion,), torch.from_numpy(self._targets[plan.clips])
 
 
 class _Epoch(Sampler[_Plan]):
@@ -131,15 +141,14 @@ class MotionFeed:
     ) -> None:
         number = {label: i for i, label in enumerate(labels)}
         self._store, self._train, self._val = store, list(train), list(val)
-        targets = torch.tensor([number[clip.label] for clip in train])
+        self._targets = np.array([number[clip.label] for clip in train])
         self._val_targets = np.array([number[clip.label] for clip in val])
         self._batches, self._part, self._shuffling = batches, part, shuffling
-        self._targets = targets.numpy()
         balance = batches.balance
         self.balanced = balance == "classes" or (balance == "auto" and uneven(self._targets))
         self._epoch = _Epoch()
         reading = store.divided(loaders + 1) if loaders else store
-        self._reader = _BatchReader(reading, self._train, targets, batches.view)
+        self._reader = _BatchReader(reading, self._train, self._targets, batches.view)
         self._loader = self._data_loader(loaders) if loaders else None
 
     def _data_loader(self, loaders: int) -> DataLoader[Batch]:

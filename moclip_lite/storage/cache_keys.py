@@ -53,7 +53,7 @@ STAGES: dict[str, StageCode] = {
     "text": StageCode(2, (*_ENCODERS, "transformers")),
     "encoder": StageCode(3, (*_ENCODERS, "torchvision"), cached=False),
     "motion_tokens": StageCode(4, ("timm", "torch")),
-    "trained": StageCode(6, ("numpy", "scikit-learn", "timm", "torch")),
+    "trained": StageCode(7, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(2, cached=False),
     "video": StageCode(6, (*_ENCODERS, *_PICTURES), reads_video=True),
     "window": StageCode(8, (*_ENCODERS, *_PICTURES), reads_video=True),

@@ -21,6 +21,7 @@ from moclip_lite.parallel.ddp import synchronize_norms
 from moclip_lite.parallel.ranks import Share
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_json
+from moclip_lite.training.settings import Balance
 
 from support.cli import assert_ok, launched, moclip, sets
 from support.features import labelled_features
@@ -42,9 +43,11 @@ def store(tmp_path: Path) -> tuple[MotionStore, list[Clip]]:
     return MotionStore(cache, report.keys, SPEC), clips
 
 
-def feed(store: tuple[MotionStore, list[Clip]], batch: int = 4, **options: object) -> MotionFeed:
+def feed(
+    store: tuple[MotionStore, list[Clip]], batch: int = 4, balance: Balance = "none", **options: object
+) -> MotionFeed:
     found, clips = store
-    batches = Batches(RandomView(), segments=2, size=batch, seed=3)
+    batches = Batches(RandomView(), segments=2, size=batch, seed=3, balance=balance)
     return MotionFeed(found, clips, clips, ["a", "b"], batches, **options)  # type: ignore[arg-type]
 
 
@@ -63,9 +66,11 @@ def test_parts_are_of_one_size() -> None:
     assert sorted(x for r in range(3) for x in Share(r, 3).of(range(7))) == list(range(7))
 
 
-def test_loaders_read_the_same_batches(store: tuple[MotionStore, list[Clip]]) -> None:
-    here, elsewhere = feed(store, batch=2), feed(store, batch=2, loaders=2)
-    for epoch in (0, 1):
+@pytest.mark.parametrize("balance", ["none", "classes"])
+def test_loaders_read_the_same_batches(store: tuple[MotionStore, list[Clip]], balance: Balance) -> None:
+    """In later epochs too: they are planned after the loaders were started."""
+    here, elsewhere = feed(store, batch=2, balance=balance), feed(store, batch=2, balance=balance, loaders=2)
+    for epoch in (0, 1, 2):
         expected, found = list(here.train_batches(epoch)), list(elsewhere.train_batches(epoch))
         assert len(expected) == len(found) == 2
         for ((a,), x), ((b,), y) in zip(expected, found, strict=True):

@@ -170,8 +170,8 @@ class ChosenPictures:
 
         Args:
             columns: the headers.
-            restarts: whether the first of them starts a coded video sequence. The PicOrderCnt of a CRA picture
-                (HEVC) and of what follows it depends on pictures before it.
+            restarts: whether the first of them starts a coded video sequence. The PicOrderCnt of a CRA
+                picture (HEVC) and of what follows it depends on pictures before it.
 
         Raises:
             UnfitTables: they differ, or leave a doubt about the numbering.
