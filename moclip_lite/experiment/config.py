@@ -132,7 +132,7 @@ class Experiment(Settings):
     @property
     def views(self) -> int:
         """Windows of motion that the network sees of a tested clip."""
-        return (self.test.segments or self.motion.segments) * self.test.crops * self.test.flips
+        return len(self.test.chosen(self.motion.segments)) * self.test.crops * self.test.flips
 
     def head_of(self, stream: Stream) -> str:
         """Name of the head of a stream: a setting for the fusion; some have controls of their kind."""

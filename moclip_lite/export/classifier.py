@@ -79,7 +79,7 @@ def describe(classifier: Classifier) -> dict[str, Any]:
         "scores": "logits: their softmax is the probability that predict gives",
         "views": {
             **experiment.test.model_dump(),
-            "segments": experiment.test.segments or experiment.motion.segments,
+            "segments": len(experiment.test.chosen(experiment.motion.segments)),
             "where": "chosen and averaged in motion.onnx",
         },
         "answer": f"{(*heads, Stream.MOTION)[0]}.onnx",

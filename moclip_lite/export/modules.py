@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..motion.augment import views
 from ..motion.network import MotionNet
 from ..motion.settings import ViewSettings
-from ..sampling import choose_segments
 
 __all__ = ["MotionScores", "SegmentEncoder", "SegmentMixer", "export_head"]
 
@@ -24,8 +22,7 @@ class MotionScores(nn.Module):
     def __init__(self, network: MotionNet, segments: int, test: ViewSettings) -> None:
         super().__init__()
         self.network, self.test = network, test
-        indices = choose_segments(segments, test.segments) if test.segments else np.arange(segments)
-        self.register_buffer("chosen", torch.from_numpy(indices))
+        self.register_buffer("chosen", torch.from_numpy(test.chosen(segments)))
 
     def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
         chosen = motion.index_select(1, self.chosen)

@@ -50,16 +50,12 @@ class _Plan:
 class _BatchReader(Dataset[Batch]):
     """Reads planned batches.
 
-    It holds no tensors: torch moves those of a dataset to shared memory when it starts loaders, and arrays that
-    shared their memory are then left without it.
+    It holds no tensors: torch moves those of a dataset to shared memory when it starts loaders, and arrays
+    that shared their memory are then left without it.
     """
 
     def __init__(
-        self,
-        store: MotionStore,
-        clips: Sequence[Clip],
-        targets: npt.NDArray[np.int64],
-        view: RandomView,
+        self, store: MotionStore, clips: Sequence[Clip], targets: npt.NDArray[np.int64], view: RandomView
     ) -> None:
         self._store, self._clips, self._targets, self._view = store, clips, targets, view
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 
 from ..datasets import Clip
-from ..sampling import choose_segments
 from .augment import views
 from .network import MotionNet
 from .settings import ViewSettings
@@ -32,9 +31,8 @@ def batch_motion_scores(
         (a token per window, [B, T, D], class probabilities [B, C]), each the mean over the views.
     """
     model.eval()
-    if test.segments:
-        motion = motion[:, choose_segments(motion.shape[1], test.segments)]
-    batch = torch.from_numpy(motion).to(device).float()
+    chosen = motion[:, test.chosen(motion.shape[1])] if test.segments else motion
+    batch = torch.from_numpy(chosen).to(device).float()
     tokens = [model.tokens(view) for view in views(batch, test.crops, test.flips)]
     scores = [model.classifier(view_tokens.mean(dim=1)).softmax(dim=1) for view_tokens in tokens]
     mean_tokens, mean_scores = (torch.stack(values).mean(dim=0).cpu().numpy() for values in (tokens, scores))

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 import mv_tools
 
+from ..sampling import choose_segments
 from ..settings import Settings, UserPath
 from ..storage.digest import digest_file
 
@@ -189,3 +192,7 @@ class ViewSettings(Settings):
     segments: int = Field(0, ge=0, le=512, description="windows; 0 for all that are kept")
     crops: _Crops = Field(3, description="1 whole frame, 3 with left and right, 5 corners and centre")
     flips: _Flips = Field(2, description="2 adds the mirrored view")
+
+    def chosen(self, kept: int) -> npt.NDArray[np.int64]:
+        """The windows to test of those that are kept per clip, ascending: each at most once."""
+        return choose_segments(kept, min(self.segments or kept, kept))

@@ -63,6 +63,14 @@ CASES = [
         "data.test_fraction has no effect where lists or groups",
     ),
     (["data.test_fraction=0.5"], ""),
+    (["test.segments=17"], "test.segments has no effect above motion.segments"),
+    (["test.segments=16"], ""),
+    (["motion.train_segments=3", "motion.segments=2"], "motion.train_segments has no effect above"),
+    (["motion.segments=1"], ""),  # lowers the default of train_segments
+    (
+        ["train_head.max_steps=40", "train_head.epochs=null"],
+        "train_head.epochs, train_head.max_steps have no effect on",
+    ),  # and not min_steps beside it
 ]
 
 

@@ -46,9 +46,19 @@ class _Rule:
         if not self.idle(experiment):
             return []
         given = getattr(experiment, self.section)
-        fields = type(given).model_fields
-        keys = {f"{self.section}.{name}": getattr(given, name) != fields[name].default for name in self.names}
+        keys = {f"{self.section}.{name}": _changed(given, name) for name in self.names}
         return [key for key, changed in keys.items() if changed or key in varied]
+
+
+def _changed(settings: Settings, name: str) -> bool:
+    """Whether a setting differs from its default; max_steps lowers min_steps, which is then not given."""
+    if (
+        name == "min_steps"
+        and isinstance(settings, TrainSettings)
+        and settings.min_steps == settings.max_steps
+    ):
+        return False
+    return bool(getattr(settings, name) != type(settings).model_fields[name].default)
 
 
 def _fields(settings: type[Settings], *others: str) -> list[str]:
@@ -83,18 +93,12 @@ def _of_training(section: str) -> list[_Rule]:
     epochs = f"beside {section}.epochs, which says how long a training is; set that to null"
     return [
         _Rule(section, ["milestones"], lambda experiment: settings(experiment).schedule == "cosine", cosine),
-        _Rule(section, ["max_steps"], counts_epochs, epochs),
-        _Rule(
-            section,
-            ["min_steps"],
-            # A lower max_steps lowers it too.
-            lambda x: counts_epochs(x) and settings(x).min_steps != settings(x).max_steps,
-            epochs,
-        ),
+        _Rule(section, ["max_steps", "min_steps"], counts_epochs, epochs),
     ]
 
 
 _FILE: Final = "on features that are read from a file"
+_ALL_WINDOWS: Final = "above motion.segments: a clip has no more windows, and each is taken once"
 _RULES: Final = (
     _Rule(
         "data",
@@ -127,6 +131,18 @@ _RULES: Final = (
     _Rule("motion", _fields(MotionSettings), _has_features, _FILE),
     _Rule("test", _fields(ViewSettings), _has_features, _FILE),
     _Rule("train_motion", _fields(TrainSettings), _has_features, _FILE),
+    _Rule(
+        "motion",
+        ["train_segments"],
+        lambda experiment: experiment.motion.train_segments > experiment.motion.segments,
+        _ALL_WINDOWS,
+    ),
+    _Rule(
+        "test",
+        ["segments"],
+        lambda experiment: experiment.test.segments > experiment.motion.segments,
+        _ALL_WINDOWS,
+    ),
     _Rule(
         "motion", ["crop_side"], lambda experiment: experiment.motion.crop == "none", "with motion.crop=none"
     ),

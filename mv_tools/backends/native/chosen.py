@@ -161,9 +161,9 @@ class ChosenPictures:
             self._begin = first
         self._end = until
         begin = self._position_of[self._begin]
-        before = headers.columns(begin - 1)["period"] if begin else ()
         columns = headers.columns(begin)
-        self._check(columns, restarts=not begin or before[0] != columns["period"][0])
+        same = begin > 0 and headers.columns(begin - 1)["period"][0] == columns["period"][0]
+        self._check(columns, restarts=not same)
 
     def _check(self, columns: dict[str, npt.NDArray[Any]], restarts: bool) -> None:
         """Compare the headers of packets `_begin` to `_end` - 1 with the tables.
