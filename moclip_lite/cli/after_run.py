@@ -15,7 +15,7 @@ __all__ = ["measure_run", "write_engine"]
 
 
 def write_engine(session: Session) -> None:
-    """Write the ONNX files of a run that was trained here, or whose export was killed.
+    """Write the ONNX files of a run that was trained here, or that has none or a part of them.
 
     Its image encoder in int8 is compared with float32 where that is still to be done.
     What hinders either is a warning.
@@ -23,7 +23,7 @@ def write_engine(session: Session) -> None:
     Of several folds none is written, because `moclip predict` is given one of them: see
     `moclip export --engine`.
     """
-    from ..engine.files import drafts_of, int8_is_undecided
+    from ..engine.files import drafts_of, int8_is_undecided, is_exported
     from ..errors import MoclipError
     from ..parallel.ranks import share
 
@@ -32,7 +32,7 @@ def write_engine(session: Session) -> None:
         return
     if session.feature_file is not None or len(session.folds) != 1 or set(run.streams) == {"zero_shot"}:
         return
-    if session.trained or drafts_of(folder):
+    if session.trained or drafts_of(folder) or not is_exported(folder):
         from ..export.engine import export_engine
 
         session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
@@ -51,7 +51,7 @@ def write_engine(session: Session) -> None:
 
 
 def measure_run(session: Session, metrics: Metrics) -> Metrics:
-    """Add what a prediction costs to the results of a run that was trained here.
+    """Add what a prediction costs to the results of a run that do not say it.
 
     Of several folds the first is measured.
 
@@ -64,7 +64,7 @@ def measure_run(session: Session, metrics: Metrics) -> Metrics:
     from ..parallel.ranks import share
 
     run, folds = session.experiment.run, session.folds
-    if not (session.trained and share().leads) or session.feature_file is not None:
+    if not share().leads or session.feature_file is not None:
         return metrics
     if metrics.prediction is not None or set(run.streams) == {"zero_shot"}:
         return metrics

@@ -40,6 +40,7 @@ __all__ = [
     "file_digest",
     "int8_by_default",
     "int8_is_undecided",
+    "is_exported",
     "made_from",
     "of_other_settings",
     "onnx_folder",
@@ -59,6 +60,11 @@ SECTIONS: Final = ("motion", "clip", "fusion", "test")
 def onnx_folder(folder: FoldFolder) -> Path:
     """Where the ONNX files of a run folder lie."""
     return folder.path / ONNX_FOLDER
+
+
+def is_exported(folder: FoldFolder) -> bool:
+    """Whether a run folder holds ONNX files."""
+    return (onnx_folder(folder) / MODEL_JSON).is_file()
 
 
 def drafts_of(folder: FoldFolder) -> list[Path]:

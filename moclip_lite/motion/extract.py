@@ -36,7 +36,7 @@ __all__ = ["extract_motion", "load_motion"]
 
 log = logging.getLogger("moclip.extract")
 _SAMPLE: Final = 4  # clips per process that the size of all is estimated from
-_MIN_BYTES_PER_VALUE: Final = 0.2  # of packed motion; up to 0.8 on UCF101's clips
+_LEAST_ENTRY: Final = 256  # bytes of a clip without motion; others may take a thousand times more
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def extract_motion(
     missing.sort(key=lambda item: (item.clip.path, item.clip.segment or Segment(0, 0)))
     jobs = [_Job(clip, spec, cache.place, key, stamp) for clip, key, stamp in missing]
     runner = runner_of(workers)
-    _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
+    _check_space(len(jobs), _LEAST_ENTRY, cache)
     jobs, sampled = _sample_first(jobs, _SAMPLE * runner.processes)
     for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.shared_root), start=1):
         if problem is None:
@@ -115,7 +115,7 @@ def _check_space(clips: int, size: float, cache: FeatureCache) -> None:
     needed, free = clips * size, cache.free_bytes()
     if needed > free:
         raise MoclipError(
-            f"the motion of {clips} clips takes at least {size_in_words(needed)} and {cache.root} has "
+            f"the motion of {clips} more clips takes about {size_in_words(needed)} and {cache.root} has "
             f"{size_in_words(free)} free; choose another cache with --cache, or a smaller motion.grid"
         )
 

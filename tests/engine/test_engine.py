@@ -22,6 +22,7 @@ from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.storage.digest import digest_file
+from moclip_lite.storage.files import read_json, write_json
 
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
@@ -296,18 +297,26 @@ def test_a_run_writes_them_at_its_end_and_another_removes_them(tmp_path: Path) -
     assert not (tmp_path / "run" / "onnx").exists()
 
 
-def test_an_export_that_was_killed_is_made_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_run_that_was_killed_behind_its_tests_gets_what_it_lacks(tmp_path: Path, begun: bool) -> None:
+    """The ONNX files, whether or not their export had begun, and the cost of a prediction."""
     words = ["run", str(FOLDER_YAML), *sets((*QUICK, "train_motion.epochs=1", "run.onnx=false"))]
     places = sets((f"data.root={class_folders(tmp_path / 'data')}", f"run.dir={tmp_path / 'run'}"))
     assert_ok(moclip(*words, *places, "--cache", tmp_path / "cache"))
-    draft = tmp_path / "run" / "onnx" / ".export-killed"
-    draft.mkdir(parents=True)
-    (draft / ".motion-0123456789ab.onnx").write_bytes(b"half")
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics.pop("prediction")["clips"] == 2
+    write_json(tmp_path / "run" / "metrics.json", metrics)
+    onnx = tmp_path / "run" / "onnx"
+    if begun:
+        (onnx / ".export-killed").mkdir(parents=True)
+        (onnx / ".export-killed" / ".motion-0123456789ab.onnx").write_bytes(b"half")
     again = assert_ok(moclip(*words, *places, "--cache", tmp_path / "cache", "--set", "run.onnx=true"))
     assert "is finished" in again.err
-    assert {path.name for path in draft.parent.iterdir()} == {
+    assert {path.name for path in onnx.iterdir()} == {
         *("motion.onnx", "segments.onnx", "windows.onnx", "model.json")
     }
+    assert read_json(tmp_path / "run" / "metrics.json")["prediction"]["engine"] == "onnx"
+    assert "a prediction takes" in (tmp_path / "run" / "report.md").read_text().lower()
 
 
 def test_what_hinders_it_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from moclip_lite.storage.cache_keys import cache_key
 from moclip_lite.storage.digest import digest_file
 from mv_tools import SourceChanged
 
-from support.clips import encode, panning
+from support.clips import H264, encode, panning
 
 SPEC = MotionSpec(segments=5, frames=4, grid=(6, 7))
 
@@ -150,6 +150,19 @@ def test_too_little_space_is_refused_before_the_start(
     with pytest.raises(MoclipError, match="100 bytes free; choose another cache with --cache"):
         extract_motion([Clip(clip, "a.mp4", "a")], MotionSpec(), cache, workers=1)
     assert list(cache.entries()) == []
+
+
+def test_space_that_suffices_for_clips_at_rest_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share of zeros decides what an entry takes: the shape of the tensor says little."""
+    video = encode(tmp_path / "still.mp4", panning(16, step=(0, 0)), **H264)
+    cache = FeatureCache(tmp_path / "cache")
+    monkeypatch.setattr(cache, "free_bytes", lambda: 4_000)
+    report = extract_motion([Clip(video, "still.mp4", "a")], MotionSpec(), cache, workers=1)
+    (entry,) = cache.entries()
+    assert report.made == 1
+    assert 256 <= entry.size <= 4_000
 
 
 def test_a_codec_without_vectors_is_refused_with_advice_for_a_folder(tmp_path: Path) -> None:
