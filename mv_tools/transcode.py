@@ -70,7 +70,8 @@ def transcode(
         FileNotFoundError: there is no such file.
         MalformedStream: it can't be decoded.
         OSError: it can't be written; errno.ENOSPC if the disk is full.
-        ArgumentError: a recipe value out of range, no file ending, or `dst` is `src`.
+        ArgumentError: a recipe value out of range, an ending without container or of one that does not hold
+            the codec, a side that makes pictures too large, or `dst` is `src`.
         BackendUnavailable: ffmpeg-python or imageio-ffmpeg is not installed.
     """
     recipe = Recipe(
@@ -86,8 +87,7 @@ def transcode(
     )
     source, target = Source.of(Path(src)), Path(dst)
     source.refuse_overwriting(target)
-    if not target.suffix:
-        raise ArgumentError(f"{dst}: the file needs an ending such as .mp4, which chooses the container")
+    recipe.check_target(target)
     original = _read_original(source)
     with atomic_write(target) as draft:
         _encode(original, draft, target, recipe)
@@ -259,9 +259,9 @@ def _error(messages: list[str], name: str, target: Path) -> Exception:
         return OSError(errno.ENOSPC, "the disk is full", str(target.parent))
     if any("does not contain any stream" in line or "matches no streams" in line for line in messages):
         return UnsupportedStream(f"{name}: no video stream to transcode")
-    if any("Unable to choose an output format" in line for line in messages):
-        return ArgumentError(
-            f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
-        )
+    if size := next(
+        filter(None, (re.search(r"Picture size (\w+) is invalid", line) for line in messages)), None
+    ):
+        return ArgumentError(f"{name}: pictures of {size[1]} pixels are too large; choose a smaller side")
     reason = re.sub(r"^\[[^\]]*\] ", "", messages[0]) if messages else "ffmpeg gave no reason"
     return MalformedStream(f"{name}: transcoding failed: {reason}")

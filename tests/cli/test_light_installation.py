@@ -29,6 +29,7 @@ PACKAGES = {
     "imageio_ffmpeg": "imageio-ffmpeg",
     "multipart": "python-multipart",
     "open_clip": "open_clip_torch",
+    "prometheus_client": "prometheus-client",
     "paho": "paho-mqtt",
     "sklearn": "scikit-learn",
     "starlette": "fastapi",

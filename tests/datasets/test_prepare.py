@@ -93,9 +93,12 @@ def words(tree: Path, lists: Path, out: Path, *more: object) -> list[object]:
 def test_a_recipe_has_one_name_that_reads_back(
     gop: int, bframes: int, refs: int, crf: int, side: int | None, fps: int | None, preset: str, codec: str
 ) -> None:
-    quality = min(max(crf, 1), 31) if codec == "mpeg4" else crf
-    values = {"codec": codec, "gop": gop, "bframes": bframes, "refs": refs, "crf": quality, "side": side}
-    recipe = Recipe(**values, fps=fps, preset=preset, threads=1)  # type: ignore[arg-type]
+    values = {"codec": codec, "gop": gop, "bframes": bframes, "side": side, "fps": fps}
+    if codec == "mpeg4":
+        values["crf"] = min(max(crf, 1), 31)
+    else:
+        values |= {"crf": crf, "preset": preset, "refs": refs if codec == "h264" else min(refs, 8)}
+    recipe = Recipe(**values, threads=1)  # type: ignore[arg-type]
     assert parse_recipe(recipe_name(recipe)) == recipe
 
 
@@ -123,6 +126,10 @@ def test_names_of_recipes() -> None:
         ("mpeg4_gop12_q0", "from 1 to 31"),
         ("mpeg4_gop12_q40", "from 1 to 31"),
         ("gop12_side99999", "side must be"),
+        ("mpeg4_gop12_ref4", "refs is for h264 and hevc"),
+        ("mpeg4_gop12_slow", "preset is for h264 and hevc"),
+        ("hevc_gop12_ref11", "refs must be from 1 to 10"),
+        ("hevc_gop12_b2_ref9", "refs must be from 1 to 8"),
         ("", "''"),
     ],
 )
