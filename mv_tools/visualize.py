@@ -163,13 +163,14 @@ def save_png(
 
     Raises:
         IndexError: there is no such picture.
-        ArgumentError: `dst` is the video itself.
+        ArgumentError: `dst` is the video itself, or does not end in .png.
         MotionError: the file can't be read.
     """
     from PIL import Image
 
     decoder, target = MotionDecoder(source, backend=backend), Path(dst)
     decoder.source.refuse_overwriting(target)
+    _require_ending(target, ".png")
     frame = decoder.get_frames_at([index])[0]
     picture = read_rgb_at(decoder, [frame.frame_index]).frames[0]
     field = flow(frame)
@@ -177,6 +178,11 @@ def save_png(
     with atomic_write(target) as draft:
         image.save(draft, format="PNG")
     return target
+
+
+def _require_ending(target: Path, ending: str) -> None:
+    if target.suffix.lower() != ending:
+        raise ArgumentError(f"{target}: the file name must end in {ending}")
 
 
 def save_mp4(
@@ -192,12 +198,13 @@ def save_mp4(
     Pictures keep their times. The film has one colour scale: the largest 99th percentile of its pictures.
 
     Raises:
-        ArgumentError: `dst` is the video itself, or no picture is chosen.
+        ArgumentError: `dst` is the video itself or does not end in .mp4, or no picture is chosen.
         UnsupportedStream: the size of the pictures changes.
         MotionError: the file can't be read.
     """
     decoder, target = MotionDecoder(source, backend=backend), Path(dst)
     decoder.source.refuse_overwriting(target)
+    _require_ending(target, ".mp4")
     if indices is not None and not len(indices):
         raise ArgumentError("indices must name at least one picture")
     decoder.packets.require_whole(decoder.source.name)

@@ -94,7 +94,7 @@ def write_motion(
         OSError: the file can't be written.
     """
     target = Path(dst)
-    if target.suffix not in (".npz", ".safetensors"):
+    if target.suffix.lower() not in (".npz", ".safetensors"):
         raise ArgumentError(f"{target}: the file must end in .npz or .safetensors")
     if kind not in get_args(Kind):
         raise ArgumentError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
@@ -105,7 +105,7 @@ def write_motion(
     ):
         if not spools[0].rows:
             raise ArgumentError("there are no pictures to write")
-        (_write_npz if target.suffix == ".npz" else _write_safetensors)(draft, spools)
+        (_write_npz if target.suffix.lower() == ".npz" else _write_safetensors)(draft, spools)
         return spools[0].rows
 
 

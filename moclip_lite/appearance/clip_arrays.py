@@ -162,9 +162,9 @@ def read_clip_arrays(path: Path) -> ClipArrays:
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file of features (data.appearance)")
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _read_npz(path)
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         tensors, metadata = read_tensors(path)
         if "features" in metadata and "appearance" in tensors:
             raise DataError(
@@ -172,7 +172,7 @@ def read_clip_arrays(path: Path) -> ClipArrays:
                 "give it as data.root with data.kind=features"
             )
         return ClipArrays(path, tensors, metadata.get("model", ""))
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
     raise DataError(f"{path}: data.appearance must end in .npz, .safetensors or .parquet")
 

@@ -94,7 +94,7 @@ class OpenClipEncoder(AppearanceEncoder):
                 torch.manual_seed(self.seed)
                 return self._build(None, {}, load_weights=False, pretrained_text=False)
         path = Path(self.pretrained).expanduser()
-        if path.suffix in _SUFFIXES or path.is_file():
+        if path.suffix.lower() in _SUFFIXES or path.is_file():
             return self._create_local(path)
         tags = open_clip().list_pretrained_tags_by_model(self.model_name)
         if not open_clip().get_pretrained_cfg(self.model_name, self.pretrained):

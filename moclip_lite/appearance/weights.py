@@ -201,7 +201,7 @@ def resolve_file(model: str, path: Path, weights_of: str | None = None) -> FileW
 
 def _header(model: str, path: Path) -> FileWeights | None:
     """Configuration that ``moclip convert`` wrote into the file."""
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         return None
     try:
         with safe_open(str(path), framework="numpy") as file:
@@ -224,7 +224,7 @@ def _published(model: str, path: Path) -> tuple[FileWeights | None, bool]:
     """Configuration of the tag whose published digest matches, and whether that is a complete SHA-256."""
     digests = {tag: _published_digest(model, tag) for tag in open_clip().list_pretrained_tags_by_model(model)}
     digests = {tag: digest for tag, digest in digests.items() if digest}
-    if not digests or path.suffix == ".safetensors":  # those published by digest are all .pt or .pth
+    if not digests or path.suffix.lower() == ".safetensors":  # those published by digest are all .pt or .pth
         return None, False
     file_digest = sha256_of(path)
     for tag, digest in digests.items():

@@ -119,7 +119,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         Condition(("fold",), _given("features"), "is for --features"),
         Condition(
             (*_PACKED, "features", "fold"),
-            lambda values: values["source"].suffix != ".safetensors",
+            lambda values: values["source"].suffix.lower() != ".safetensors",
             "is not for a file of features, which is packed as it is",
         ),
     ),
@@ -142,7 +142,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
     "zero-shot": (
         Condition(
             ("prompts", "model", "pretrained", "weights_of"),
-            lambda values: values["sources"][0].suffix != ".safetensors",
+            lambda values: values["sources"][0].suffix.lower() != ".safetensors",
             "is not for a file of features, which holds the text embeddings of its classes",
         ),
         Condition(_SEGMENTS, _given("segments"), _LONG),
@@ -151,7 +151,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
             ("top_k",),
             lambda values: (
                 any(values[name] for name in ("labels", "label", "labels_file"))
-                or not (values["sources"][0].is_dir() or values["sources"][0].suffix in _DATA_SETS)
+                or not (values["sources"][0].is_dir() or values["sources"][0].suffix.lower() in _DATA_SETS)
             ),
             "is for video files with --labels",
         ),

@@ -82,7 +82,7 @@ def experiment_of(
         elif folder.run_path == source:  # it may have been moved since its configuration was written
             overrides.append(f"run.dir={_quoted(run_dir or source)}")
             overrides += asked_flips(RunFolder(source)) if again else ()
-    elif source is not None and source.suffix not in CONFIG_SUFFIXES and not source.exists():
+    elif source is not None and source.suffix.lower() not in CONFIG_SUFFIXES and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
     elif source is not None and source.suffix.lower() in SUFFIXES:
         path = None
@@ -121,7 +121,7 @@ def _local_source(source: Path) -> tuple[Path, Path | None]:
 
     if not is_url(source):
         return source, None
-    if source.suffix in CONFIG_SUFFIXES:
+    if source.suffix.lower() in CONFIG_SUFFIXES:
         from ..storage.plain_yaml import MOST_BYTES
 
         return fetched(source, MOST_BYTES), None

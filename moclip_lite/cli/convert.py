@@ -55,7 +55,7 @@ def convert(
 
     model = model.removeprefix(f"{OPEN_CLIP}:")
     check_output(out)
-    if out.suffix != ".safetensors":
+    if out.suffix.lower() != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
     if not model.startswith(VIDEO_MODELS):
         if partial or rename or fold:

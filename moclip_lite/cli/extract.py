@@ -155,7 +155,7 @@ def extract_features(
     from ..storage.files import check_output
 
     check_output(out)
-    if out.suffix != ".safetensors":
+    if out.suffix.lower() != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
     run = run_folder(run, quiet)
     RunFolder(run).require()

@@ -152,7 +152,7 @@ def show(
     from ..storage.files import check_output
 
     check_output(out)
-    if out.suffix == ".png":
+    if out.suffix.lower() == ".png":
         decoder = mv_tools.MotionDecoder(file, backend=backend)
         if frame is not None and not 0 <= frame < len(decoder):
             raise typer.BadParameter(
@@ -166,7 +166,7 @@ def show(
             else:
                 err.print(f"frame {index} is an I picture, which has no motion; try --frame {index + 1}")
         visualize.save_png(file, out, index, style=style, backend=backend)  # type: ignore[arg-type]
-    elif out.suffix == ".mp4":
+    elif out.suffix.lower() == ".mp4":
         _warn(_notes(mv_tools.MotionDecoder(file, backend=backend)))
         visualize.save_mp4(file, out, style=style, backend=backend)  # type: ignore[arg-type]
     else:

@@ -83,7 +83,7 @@ def pack(
         raise typer.BadParameter("name the folder of the shards with --out DIR")
     check_output_folder(out)
     size = {} if shard_clips is None else {"shard_rows": shard_clips}
-    if source.suffix == ".safetensors":
+    if source.suffix.lower() == ".safetensors":
         from ..experiment.feature_pack import pack_file
 
         index = pack_file(fetched(source), out, progress=lambda *s: reporter.progress("pack", *s), **size)

@@ -64,7 +64,7 @@ def index(
 
     if window <= 0:
         raise typer.BadParameter(f"--window must be above 0 seconds, got {window}")
-    if out.suffix != ".safetensors":
+    if out.suffix.lower() != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
     check_output(out)
     if not is_url(folder) and not folder.is_dir():

@@ -100,9 +100,9 @@ def zero_shot(
     if len(sources) != 1:
         raise typer.BadParameter("several files need --labels; without it one data set is expected")
     features: dict[str, Any] = {}
-    if sources[0].is_file() and sources[0].suffix == ".safetensors":
+    if sources[0].is_file() and sources[0].suffix.lower() == ".safetensors":
         features = {"data.kind": "features", "data.root": sources[0]}
-    elif sources[0].is_file() and sources[0].suffix not in (".yaml", ".yml"):
+    elif sources[0].is_file() and sources[0].suffix.lower() not in (".yaml", ".yml"):
         raise typer.BadParameter("a video file needs --labels, such as --labels 'diving, cooking'")
     source = None if features else sources[0]
     forced = ("run.streams=[zero_shot]",)

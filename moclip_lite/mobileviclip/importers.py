@@ -76,7 +76,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is a folder; name the file of the weights in it{example}")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return read_safetensors(path)[0]
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -158,7 +158,7 @@ def is_ours(path: Path) -> bool:
     Raises:
         CheckpointError: a damaged safetensors file.
     """
-    if path.suffix != ".safetensors" or not path.is_file():
+    if path.suffix.lower() != ".safetensors" or not path.is_file():
         return False
     from safetensors import SafetensorError, safe_open
 

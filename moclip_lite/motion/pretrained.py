@@ -98,7 +98,7 @@ def _trained_on(path: Path) -> tuple[Mapping[str, Any], str | None]:
     if isinstance(made, Mapping) and isinstance(made.get("motion"), Mapping):
         return made["motion"], None
     config = path.parent / _CONFIG
-    if path.suffix != ".safetensors" or not config.is_file():
+    if path.suffix.lower() != ".safetensors" or not config.is_file():
         return {}, None
     try:
         values = read_yaml(config, "configuration")

@@ -88,7 +88,7 @@ def test_what_is_left_out_is_told(shared: Path, tmp_path: Path) -> None:
 
 
 def test_extract_chosen_frames_as_flow(clip: Path, tmp_path: Path) -> None:
-    out = tmp_path / "flow.npz"
+    out = tmp_path / "flow.NPZ"
     words = ("mv", "extract", clip, "-o", out, "--kind", "flow", "--start", 3, "--stop", 20, "--every", 4)
     outcome = assert_ok(moclip(*words))
     assert outcome.out == ""
@@ -131,7 +131,7 @@ def test_a_file_that_is_called_like_an_option(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("style", ["arrows", "colour", "both"])
 def test_show_draws_a_picture(style: str, clip: Path, tmp_path: Path) -> None:
-    out = tmp_path / "motion.png"
+    out = tmp_path / "motion.PNG"
     assert_ok(moclip("mv", "show", clip, "-o", out, "--frame", 5, "--style", style))
     with Image.open(out) as picture:
         assert picture.format == "PNG"

@@ -171,6 +171,9 @@ def test_drawings(clip: Path, tmp_path: Path) -> None:
         assert image.width >= 96
     film = visualize.save_mp4(clip, tmp_path / "m.mp4", range(6))
     assert mv_tools.count_frames(film) == 6
+    for write, name in ((visualize.save_png, "m.jpg"), (visualize.save_mp4, "m.avi")):
+        with pytest.raises(ArgumentError, match=r"must end in \.(png|mp4)"):
+            write(clip, tmp_path / name, 5)  # type: ignore[operator]
     still = visualize.flow_to_rgb(np.zeros((4, 4, 2), np.float32))
     assert (still == 255).all()
     right = visualize.flow_to_rgb(np.full((4, 4, 2), [5.0, 0.0], np.float32))

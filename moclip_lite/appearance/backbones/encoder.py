@@ -79,7 +79,7 @@ class BackboneEncoder(AppearanceEncoder):
                 torch.manual_seed(self.seed)
                 return library.build(name, tag), library.preprocessing(name, tag)
         path = Path(self.pretrained).expanduser()
-        if path.suffix in _SUFFIXES or path.is_file():
+        if path.suffix.lower() in _SUFFIXES or path.is_file():
             if not path.is_file():
                 raise CheckpointError(f"{path}: there is no such checkpoint (clip.pretrained)")
             preprocessing, tag = self._of_file(path, tag)
