@@ -22,7 +22,7 @@ from av.stream import Disposition
 
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .remote import RemoteFile, RemoteReader
-from .urls import is_url, spelled
+from .urls import is_url, refuse_other_scheme, spelled
 
 __all__ = [
     "FORMATS",
@@ -79,6 +79,7 @@ class Source:
                 return cls(name=url, remote=RemoteFile(url))
             path = Path(source)
             if not path.exists():
+                refuse_other_scheme(source)
                 raise FileNotFoundError(errno.ENOENT, "no such video file", str(path))
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "this is a folder, not a video file", str(path))

@@ -36,6 +36,7 @@ __all__ = [
     "is_url",
     "is_web",
     "name_below",
+    "refuse_other_scheme",
     "reported",
     "spelled",
     "url_below",
@@ -47,6 +48,7 @@ _WEB: Final = ("http", "https")
 """Schemes whose URLs hold names percent-encoded (RFC 3986); those of object stores hold them as they are."""
 
 _URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTALL)
+_OTHER: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # Windows' drives have one letter
 _SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|security-token)|sig=|token=|key=")
 _LIBRARIES: Final = ("botocore", "aiobotocore", "aiohttp", "s3fs", "google", "gcsfs")
 _VERSIONED: Final = "?versionId="  # what s3fs takes for the end of a name
@@ -82,6 +84,20 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
             "set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return url
+
+
+def refuse_other_scheme(word: str | os.PathLike[str]) -> None:
+    """Refuse a word with a scheme whose URLs are not read; it is not shown, as it may hold a password.
+
+    Raises:
+        ArgumentError: it has.
+    """
+    match = _OTHER.match(os.fspath(word))
+    if match is not None and match[1].lower() not in SCHEMES:
+        raise ArgumentError(
+            f"files are not read from {match[1]}://: give a path or a URL of {', '.join(SCHEMES[:-1])}; "
+            "live sources are opened by mv_tools.open_live and `moclip watch`"
+        )
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:

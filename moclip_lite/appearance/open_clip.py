@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import textwrap
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,7 +22,7 @@ from ..mobileviclip.weights import RANDOM
 from ..storage.files import write_tensors
 from ..training.checkpoint import weights_digest
 from ..training.costs import count_cost
-from ..training.foreign import check_tensor, read_checkpoint
+from ..training.foreign import check_tensor, read_checkpoint, reason_of
 from ..training.freeze import freeze
 from .encoder import AppearanceEncoder
 from .weights import FileWeights, WeightsConfig, header_of, open_clip, resolve_file, tag_config
@@ -117,12 +116,9 @@ class OpenClipEncoder(AppearanceEncoder):
         try:
             net, preprocess = self._build(str(path), file.config.arguments(), weights_only=not file.trusted)
         except Exception as error:  # torch, safetensors and open_clip raise many classes
-            # torch names missing and unexpected tensors in the lines after the first.
-            words = " ".join(str(error).split()) or type(error).__name__
-            reason = textwrap.shorten(words, 300, placeholder=" ...")
             raise CheckpointError(
-                f"{path} can't be loaded into {self.model_name}: it is damaged, "
-                f"made for another model, or holds more than tensors ({reason})"
+                f"{path} can't be loaded into {self.model_name}: it is no file of weights, damaged, "
+                f"made for another model, or holds more than tensors{reason_of(error)}"
             ) from error
         if not file.trusted:
             _require_same(path, self.model_name, net)

@@ -12,6 +12,7 @@ from ..errors import require_packages
 from ..extras import TRAINING
 from ..parallel.ranks import agree, share
 from ..results.metrics import Metrics
+from ..streams import Stream, used_sections
 from .fingerprint import changed_settings
 from .output_place import refuse_among_classes
 from .session import Session
@@ -36,6 +37,8 @@ def run_experiment(session: Session) -> Metrics:
     refuse_among_classes(session.experiment.data, session.experiment.run.dir, "--run-dir")
     run = session.run_folder
     with run.locked(session.reporter.say) if share().leads else nullcontext():
+        if not run.metrics.is_file() or changed_settings(run.config, session.saved_experiment):
+            _check_networks(session)
         session.extractor.ledger = run.ledger
         metrics = run.read_finished(session.fingerprint)
         if agree([metrics is not None])[0]:
@@ -57,3 +60,24 @@ def run_experiment(session: Session) -> Metrics:
         metrics = train_folds(session)
         session.trained = True
         return metrics
+
+
+def _check_networks(session: Session) -> None:
+    """Build the motion network and find the image encoder's weights, before clips are read for hours.
+
+    Raises:
+        ConfigError, WeightsUnavailable, CheckpointError: they are unavailable.
+    """
+    experiment = session.experiment
+    if session.feature_file is not None or session.inputs.packed is not None:
+        return
+    sections = used_sections(Stream(name) for name in experiment.run.streams)
+    if "train_motion" in sections:
+        import torch
+
+        from ..motion.network import build_motion_net
+
+        with torch.random.fork_rng(devices=[]):
+            build_motion_net(experiment.motion, len(session.labels))
+    if "clip" in sections and experiment.data.appearance is None:
+        _ = session.encoder.lazy.digest

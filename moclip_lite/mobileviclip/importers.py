@@ -81,7 +81,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean the same to the user
-        raise CheckpointError(f"{path} is damaged, or holds more than tensors; it was not opened") from error
+        raise CheckpointError(f"{path} is no file of weights, damaged, or holds more than tensors") from error
     for key in ("module", "state_dict", "model"):
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
-__all__ = ["check_tensor", "find_prefix", "load_strictly", "read_checkpoint", "read_safetensors"]
+__all__ = ["check_tensor", "find_prefix", "load_strictly", "read_checkpoint", "read_safetensors", "reason_of"]
 
 _CONTAINERS: Final = (
     "state_dict_ema",
@@ -30,6 +32,7 @@ _CONTAINERS: Final = (
 _VARIANCE: Final = ".running_var"
 _COUNTERS: Final = ".num_batches_tracked"  # unused in evaluation; checkpoints before PyTorch 0.4 have none
 _SHOWN: Final = 3  # names in a message
+_REASON: Final = 300  # characters
 _USED: Final = re.compile(
     r"\b(encoder_q|base_encoder|online\w*|teacher\w*)\."
 )  # of two networks; see find_prefix
@@ -89,10 +92,20 @@ def _read(path: Path) -> Any:
             warnings.simplefilter("ignore")  # of old formats; what matters is checked below
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises many classes
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"{path} can't be read: it is damaged, or holds more than tensors ({reason})"
+            f"{path} can't be read: it is no file of weights, damaged, "
+            f"or holds more than tensors{reason_of(error)}"
         ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, on one line in brackets; "" of those about pickles, because PyTorch recommends to
+    run their code."""
+    if isinstance(error, UnpicklingError):
+        return ""
+    # torch names missing and unexpected tensors in the lines after the first.
+    words = " ".join(str(error).split()) or type(error).__name__
+    return f" ({textwrap.shorten(words, _REASON, placeholder=' ...')})"
 
 
 def find_prefix(names: Collection[str], expected: Collection[str]) -> str:

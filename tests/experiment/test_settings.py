@@ -20,11 +20,12 @@ from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.motion.network import build_motion_net, create_motion_net
 from moclip_lite.serve.settings import ServeSettings
 from moclip_lite.settings import Settings
+from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.plain_yaml import parse_yaml
 from moclip_lite.training.device import pick_device
 from moclip_lite.watch.settings import WatchSettings
 
-from support.cli import FOLDER_YAML, assert_refused, moclip
+from support.cli import FOLDER_YAML, assert_refused, class_folders, moclip, sets
 
 WORDS = (
     "007",
@@ -317,6 +318,28 @@ def test_a_device_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch, 
         assert_refused(moclip("run", FOLDER_YAML, *words), f"no device '{name}'")
         words = ("--model", "mobileviclip-tiny", "--pretrained", "none", "--device", name)
         assert_refused(moclip("index", tmp_path, *words), f"no device '{name}'")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (("motion.net=resnet",), "motion.net must be one of"),
+        (("motion.pretrained=weights.pt",), "it is no file of weights"),
+        (("clip.model=ViT-B-33", "clip.pretrained=none"), "ViT-B-33"),
+        (("clip.model=timm:nothing", "clip.pretrained=none"), "timm:nothing"),
+        (("clip.model=timm:test_resnet", "clip.pretrained=weights.pt"), "it is no file of weights"),
+    ],
+)
+def test_networks_that_can_not_be_built_are_refused_before_clips_are_read(
+    settings: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pt").write_text("none")
+    data = class_folders(tmp_path / "data")
+    words = (*settings, "run.streams=[motion,appearance,fusion]", f"cache.dir={tmp_path / 'cache'}")
+    message = assert_refused(moclip("run", FOLDER_YAML, "--root", data, *sets(words), "--run-dir", "run"))
+    assert says in message
+    assert {entry.stage for entry in FeatureCache(tmp_path / "cache").entries()} <= {"folds"}
 
 
 # prompts

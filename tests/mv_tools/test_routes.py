@@ -134,6 +134,14 @@ def test_an_index_is_of_the_file_that_was_scanned(make_clip: Callable[..., Path]
         decoder.save_index(tmp_path / "i.idx")
 
 
+@pytest.mark.parametrize("word", ["rtsp://user:secret@host/live", Path("udp://host:1234"), "file:///x.mp4"])
+def test_sources_that_are_no_files_are_named(word: str | Path) -> None:
+    for open_ in (MotionDecoder, mv_tools.RgbDecoder, mv_tools.probe):
+        with pytest.raises(ArgumentError, match=r"not read from \w+://: .* mv_tools.open_live") as caught:
+            open_(word)  # type: ignore[operator]
+        assert "secret" not in str(caught.value)
+
+
 def test_the_numbers_of_a_decoder_are_read_only(clip: Path) -> None:
     decoder = MotionDecoder(clip)
     for numbers in (decoder.decode_rank, decoder.frame_of):
