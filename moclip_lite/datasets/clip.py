@@ -24,6 +24,7 @@ __all__ = [
     "VideoDataset",
     "class_numbers",
     "group_of",
+    "require_distinct",
     "shorten",
     "with_groups",
 ]
@@ -154,6 +155,9 @@ class VideoDataset:
     notes: tuple[str, ...] = ()
     validation: dict[str, frozenset[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        require_distinct((clip.name, clip.path) for clip in self.clips)
+
     @property
     def place(self) -> str:
         """The root as division.json of a run holds it: an absolute path, or a URL."""
@@ -183,6 +187,24 @@ class VideoDataset:
         """Clips per class, in label order."""
         clips = Counter(clip.label for clip in self.clips)
         return {label: clips[label] for label in self.labels}
+
+
+def require_distinct(named: Iterable[tuple[str, Path]]) -> None:
+    r"""Refuse two files or folders of one name, such as two whose names hold a line break and ``\n``.
+
+    Args:
+        named: names, each with the path that it stands for.
+
+    Raises:
+        DataError: there are two such.
+    """
+    first: dict[str, Path] = {}
+    for name, path in named:
+        other = first.setdefault(name, path)
+        if other != path:
+            raise DataError(
+                f"{str(other)!r} and {str(path)!r} would both be called {name}; rename one of them"
+            )
 
 
 def class_numbers(clips: Iterable[Clip], labels: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..errors import DataError
 from ..storage.names import printable
-from .clip import Clip, VideoDataset, group_of, shorten
+from .clip import Clip, VideoDataset, group_of, require_distinct, shorten
 from .manifest import MANIFEST, prepared_root, read_manifest
 from .walk import find_videos, merge_listings, subfolders
 
@@ -73,6 +73,7 @@ def _labelled_clips(
     root: Path, folders: Sequence[Path], group_pattern: str | None, skip_missing: bool
 ) -> VideoDataset:
     """The videos in class folders, labelled by their folder."""
+    require_distinct((printable(folder.name), Path(folder.name)) for folder in folders)
     groups = _manifest_groups(root) if group_pattern is None else {}
     listings = {folder: find_videos(folder) for folder in folders}
     clips: list[Clip] = []

@@ -6,8 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..storage.names import printable
 
@@ -40,6 +41,8 @@ _SYSTEM_FOLDERS: Final = frozenset(
     ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
 )
 _MAX_NAMED: Final = 8  # suffixes that a sentence names
+
+_Identity: TypeAlias = "tuple[int, int] | None"  # device and inode; None of a folder that can't be looked at
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,13 @@ def is_file(path: Path) -> bool:
 
 
 def subfolders(root: Path) -> list[Path]:
-    """Folders in a folder that are not hidden, links to folders included, sorted."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    """Folders in a folder that are not hidden, sorted; links are followed unless they are circular."""
+    above = _leading_to(root)
+    return sorted(
+        path
+        for path in root.iterdir()
+        if path.is_dir() and not is_hidden(path.name) and _identity(path) not in above
+    )
 
 
 def find_videos(root: Path, *, deep: bool = True) -> FolderListing:
@@ -122,8 +130,7 @@ def find_videos(root: Path, *, deep: bool = True) -> FolderListing:
     videos: list[Path] = []
     others: Counter[str] = Counter()
     unread: list[tuple[Path, str]] = []
-    above = tuple(map(_identity, root.resolve().parents))
-    for path in _files(root, above, deep, unread):
+    for path in _files(root, _leading_to(root), deep, unread):
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             videos.append(path)
@@ -145,11 +152,10 @@ def video_files(root: Path) -> list[Path]:
 
 
 def _files(
-    folder: Path, above: tuple[tuple[int, int], ...], deep: bool, unread: list[tuple[Path, str]]
+    folder: Path, above: frozenset[_Identity], deep: bool, unread: list[tuple[Path, str]]
 ) -> Iterator[Path]:
-    """Files below a folder; `above` are the device and inode of the folders that lead to it."""
+    """Files below a folder; `above` are the folder and those that lead to it."""
     try:
-        folders = (*above, _identity(folder))
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except FileNotFoundError:  # removed meanwhile
@@ -157,21 +163,28 @@ def _files(
     except OSError as error:
         unread.append((folder, error.strerror or type(error).__name__))
         return
-    if folders[-1] in above:
-        return  # a link to a folder above it, whose files are listed there
     for entry in entries:
         if is_hidden(entry.name):
             continue
         path = folder / entry.name
         if _is_folder(entry):
-            if deep:
-                yield from _files(path, folders, deep, unread)
+            if deep and (identity := _identity(path)) not in above:  # else its files are listed there
+                yield from _files(path, above | {identity}, deep, unread)
         elif _is_file(entry):
             yield path
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    stat = folder.stat()
+def _leading_to(root: Path) -> frozenset[_Identity]:
+    """A folder and those above it: the parents in its path, which may hold links, and those on the disk."""
+    named = takewhile(lambda path: path.name != "..", root.absolute().parents)
+    return frozenset(map(_identity, (root, *named, *root.resolve().parents))) - {None}
+
+
+def _identity(folder: Path) -> _Identity:
+    try:
+        stat = folder.stat()
+    except OSError:
+        return None
     return stat.st_dev, stat.st_ino
 
 

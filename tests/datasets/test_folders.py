@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,37 @@ def test_links_and_folders_named_like_videos(tmp_path: Path) -> None:
         (tmp_path / place).symlink_to(tmp_path / target)
     names = [path.relative_to(tmp_path / "a").as_posix() for path in find_videos(tmp_path / "a").videos]
     assert names == ["folder.mp4/x.mp4", "gone.mp4", "itself.mp4", "other/linked.mp4"]
+
+
+def test_a_class_folder_that_links_back_is_no_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    for name in ("data/left/x.mp4", "data/right/y.mp4", "else/z.mp4"):
+        _touch(tmp_path / name)
+    (data / "loop").symlink_to("../data")
+    (data / "top").symlink_to("..")
+    (data / "linked").symlink_to("../else")
+    (tmp_path / "else" / "back").symlink_to("../data")
+    monkeypatch.chdir(data)
+    for root in (data, Path(), data / "loop", Path("../data")):
+        dataset = load_folder(root)
+        assert dataset.labels == ("left", "linked", "right")
+        assert [clip.name for clip in dataset.clips] == ["left/x.mp4", "linked/z.mp4", "right/y.mp4"]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("a/x\ny.mp4", "a/x\\ny.mp4"),
+        (os.fsdecode(b"a/\xff.mp4"), "a/\\xff.mp4"),
+        ("a\nb/1.mp4", "a\\nb/2.mp4"),
+    ],
+)
+def test_files_and_classes_of_one_printed_name_are_refused(pair: tuple[str, str], tmp_path: Path) -> None:
+    for name in pair:
+        _touch(tmp_path / name)
+    with pytest.raises(DataError, match=r"would both be called .*; rename one of them") as refused:
+        load_folder(tmp_path)
+    assert len(set(re.findall(r"'[^']+'", str(refused.value)))) == 2
 
 
 def test_a_folder_that_cannot_be_listed_is_told(

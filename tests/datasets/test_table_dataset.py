@@ -48,6 +48,13 @@ def test_clips_of_a_video_stay_together(folder: Path) -> None:
     assert sum(map(len, sides)) == 4
 
 
+def test_a_video_that_is_called_like_a_segment_of_another_is_refused(folder: Path) -> None:
+    (folder / "run/p0_a.mp4@1-2").touch()
+    rows = ["run/p0_a.mp4,run,1,2", "run/p0_a.mp4@1-2,run,,"]
+    with pytest.raises(DataError, match=r"would both be called run/p0_a\.mp4@1-2; rename one"):
+        load_table(write(folder, *rows))
+
+
 def test_whole_videos_have_no_group(folder: Path) -> None:
     """A clip of its own is a sampling unit, as in class folders."""
     dataset = load_table(write(folder, "run/p0_a.mp4,run", "walk/p0_a.mp4,walk", header="video,label"))

@@ -18,10 +18,10 @@ from moclip_lite.experiment.inputs.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.cascade import Cascade
-from moclip_lite.results.lock import FolderLock
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.files import write_json, write_tensors
+from moclip_lite.results.lock import FolderLock
 from moclip_lite.training.checkpoint import save_weights
 
 from support.annotations import long_video
@@ -74,7 +74,7 @@ def two_seeds(path: Path) -> list[Path]:
 
 
 def held(path: Path) -> Path:
-    """A folder that another grid holds."""
+    """A folder that another process holds."""
     lock = FolderLock(folder(path) / ".lock")
     assert lock.acquire()
     _LOCKS.append(lock)
@@ -181,6 +181,14 @@ def fold_folder(path: Path) -> Path:
 
 def data(path: Path, per_class: int = 4) -> Path:
     return class_folders(path / "data", per_class=per_class, frames=4)
+
+
+def alike(path: Path) -> Path:
+    """Clips whose names are printed alike."""
+    left = folder(folder(path / "data") / "left")
+    for name in ("a\nb.mp4", "a\\nb.mp4"):
+        written(left / name, "")
+    return path / "data"
 
 
 def labels(path: Path, *rows: str, header: str = "video,label") -> Path:
@@ -308,6 +316,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "credentials or a signature": lambda p: ("mv", "probe", "s3://key:secret@bucket/x.mp4"),
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "where each folder is a class": lambda p: ("run", one_clip(p), "--run-dir", p / "data" / "run"),
+    "would both be called": lambda p: ("run", alike(p)),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),
     "group(s), at most": lambda p: ("run", data(p, per_class=2)),

@@ -182,14 +182,13 @@ def _clips(path: Path, table: TableRows, rows: Sequence[TableRow]) -> tuple[Clip
     clips = []
     for row in rows:
         name = row.video if row.segment is None else f"{row.video}@{row.segment}"
-        if name in first:
-            other = first[name]
+        other = first.setdefault(name, row)
+        if other.video == row.video and other is not row:
             problem = (
                 f"{spelled(path)}, row {row.number}, column label: {name} is {row.label!r} here "
                 f"and {other.label!r} in row {other.number}; a clip has one class"
             )
             raise DataError("; ".join([problem, *table.unread(path)]))
-        first[name] = row
         clips.append(Clip(row.path, name, row.label, row.group, row.segment))
     return tuple(clips)
 
