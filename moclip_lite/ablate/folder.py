@@ -10,8 +10,8 @@ from typing import Final
 from mv_tools.urls import is_url
 
 from ..errors import MoclipError
-from ..results.lock import FolderLock
 from ..storage.lease import Lease
+from ..storage.lock import FolderLock
 from ..storage.objects import ObjectFolder
 
 __all__ = ["held_folder"]

@@ -24,9 +24,9 @@ from ..experiment.config import load_run_settings
 from ..experiment.settings.portable import portable
 from ..progress import Reporter
 from ..results.fold_folder import ONNX_FOLDER, FoldFolder
-from ..results.lock import FolderLock
 from ..storage.cache import default_cache_dir
 from ..storage.files import cache_access, read_json, write_json, write_text
+from ..storage.lock import FolderLock
 from ..storage.plain_yaml import MOST_BYTES
 from ..storage.upkeep import HUB, HUB_LOCK, remove_run
 from .address import HubAddress

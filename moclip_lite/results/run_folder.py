@@ -16,12 +16,12 @@ from mv_tools.urls import spelled
 
 from ..errors import CheckpointError, ConfigError
 from ..storage.files import read_metadata
+from ..storage.lock import FolderLock
 from ..storage.mirror import held, write_back
 from ..storage.snapshot import working_copy
 from ..streams import ANSWERS
 from .fold_folder import STAGES, FoldFolder, fold_name
 from .ledger import SecondsLedger
-from .lock import FolderLock
 from .metrics import Metrics
 from .run_files import wrong_file
 

@@ -23,10 +23,10 @@ from ..experiment.output_place import refuse_among_classes
 from ..experiment.session import Session
 from ..experiment.settings.idle import idle_reasons
 from ..progress import Reporter
-from ..results.lock import FolderLock
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import write_text
+from ..storage.lock import FolderLock
 from ..storage.mirror import held, write_back
 from ..storage.snapshot import working_copy
 from .budget import Budget

@@ -11,7 +11,7 @@ import pytest
 from moclip_lite.ablate import Ablation, AblationResult, load_ablation, run_ablation
 from moclip_lite.errors import MoclipError
 from moclip_lite.progress import Silent
-from moclip_lite.results.lock import FolderLock
+from moclip_lite.storage.lock import FolderLock
 
 from support.cli import assert_refused, moclip
 from support.grids import fake_runs, fingerprint_of, grid

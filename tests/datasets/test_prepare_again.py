@@ -12,7 +12,9 @@ import pytest
 from moclip_lite.datasets import load_folder
 from moclip_lite.datasets.manifest import MANIFEST, read_manifest
 from moclip_lite.datasets.prepare.transcode import PrepareReport, prepare
+from moclip_lite.errors import DataError
 from moclip_lite.storage.digest import digest_file
+from moclip_lite.storage.lock import FolderLock
 from mv_tools import MotionDecoder, Recipe
 
 from support.cli import assert_ok, class_folders, moclip
@@ -50,6 +52,29 @@ def without_originals(folder: Path) -> None:
     table = parquet.read_table(folder / MANIFEST).drop_columns(["original_digest", "original_stamp"])
     parquet.write_table(table, folder / MANIFEST)
     assert all(row.original_digest == "" for row in read_manifest(folder))
+
+
+def test_drafts_of_a_killed_preparation_are_removed(data: Path) -> None:
+    left = [copy_of(data, f"{place}.clip-0123456789ab.mp4") for place in ("", "left/", "gone/deep/")]
+    for draft in left:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+    again(data)
+    assert not [draft for draft in left if draft.exists()]
+
+
+def test_one_preparation_at_a_time_works_in_a_folder(data: Path) -> None:
+    draft = copy_of(data, ".clip-0123456789ab.mp4")
+    draft.parent.mkdir(parents=True)
+    draft.touch()
+    lock = FolderLock(copy_of(data, ".lock"))
+    assert lock.acquire()
+    with pytest.raises(DataError, match=r"another preparation is at work in .*gop12; wait for it"):
+        again(data)
+    assert draft.exists()
+    lock.release()
+    again(data)
+    assert not list(copy_of(data, "").glob(".*"))
 
 
 def test_an_original_that_was_replaced_is_encoded_again(data: Path) -> None:

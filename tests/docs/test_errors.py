@@ -21,7 +21,7 @@ from moclip_lite.results.cascade import Cascade
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.files import write_json, write_tensors
-from moclip_lite.results.lock import FolderLock
+from moclip_lite.storage.lock import FolderLock
 from moclip_lite.training.checkpoint import save_weights
 
 from support.annotations import long_video
@@ -317,6 +317,9 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "where each folder is a class": lambda p: ("run", one_clip(p), "--run-dir", p / "data" / "run"),
     "would both be called": lambda p: ("run", alike(p)),
+    "another preparation": lambda p: (
+        "dataset", "prepare", "folder", "--root", data(p), "--out", held(folder(p / "out") / "gop12").parent
+    ),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),
     "group(s), at most": lambda p: ("run", data(p, per_class=2)),

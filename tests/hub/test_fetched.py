@@ -18,9 +18,9 @@ from moclip_lite.hub.address import HubAddress
 from moclip_lite.hub.portable import RUN_FILES
 from moclip_lite.progress import Silent
 from moclip_lite.results.fold_folder import FoldFolder
-from moclip_lite.results.lock import FolderLock
 from moclip_lite.storage import upkeep
 from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.lock import FolderLock
 from moclip_lite.storage.upkeep import HUB, HUB_LOCK, remove_run
 
 from support.cli import assert_ok, assert_refused, moclip

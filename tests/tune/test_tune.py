@@ -342,7 +342,7 @@ def test_a_fold_that_does_not_exist_is_refused(root: Path, cache: str, tmp_path:
 
 
 def test_a_search_at_work_is_not_disturbed(root: Path, cache: str, tmp_path: Path) -> None:
-    from moclip_lite.results.lock import FolderLock
+    from moclip_lite.storage.lock import FolderLock
 
     lock = FolderLock(tmp_path / ".lock")
     assert lock.acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -9,11 +10,13 @@ from typing import Any
 
 import mv_tools
 from mv_tools import Recipe
+from mv_tools.atomic import remove_drafts
 
 from ...errors import CheckpointError, DataError, require_packages
 from ...parallel.runner import JobRunner, runner_of
 from ...storage.digest import digest_file
 from ...storage.files import read_json, write_json
+from ...storage.lock import FolderLock
 from ..clip import Clip, ClipJob, VideoDataset
 from ..clip_errors import CLIP_ERRORS, problem_of, sentence_of, stops_all
 from ..manifest import MANIFEST, RECIPE, ManifestRow, read_manifest, write_manifest
@@ -91,8 +94,8 @@ def prepare(
 
     Raises:
         MissingPackage: ffmpeg-python, imageio-ffmpeg or pyarrow is not installed.
-        DataError: the folder holds clips of other settings or is among the originals, or two clips would
-            get the same name.
+        DataError: the folder holds clips of other settings or is among the originals, two clips would get
+            the same name, or another process is at work in the folder.
         OSError: the disk is full; finished clips are kept, and no partial file is left.
     """
     require_packages(("ffmpeg", "imageio_ffmpeg", "pyarrow"))
@@ -103,19 +106,30 @@ def prepare(
         )
     folder = out / name
     target = _Target(dataset, folder, name)
-    _claim(folder, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    refusal = DataError(f"another preparation is at work in {folder}; wait for it, or choose another --out")
+    with FolderLock(folder / ".lock").held(refusal):
+        _claim(folder, recipe)
+        for place, _, _ in os.walk(folder):
+            remove_drafts(Path(place))
+        return _fill(target, recipe, runner_of(workers), progress)
+
+
+def _fill(
+    target: _Target, recipe: Recipe, runner: JobRunner, progress: Callable[[str, int, int], None]
+) -> PrepareReport:
+    """Make the copies that are absent, and list all of them in the manifest."""
+    folder, name = target.folder, target.recipe
     report = PrepareReport(folder, name)
     rows = target.existing_rows()
     report.kept = len(rows)
     jobs = [
         _Job(clip, target.paths[clip.name], recipe, _stamp(clip))
-        for clip in dataset.clips
+        for clip in target.dataset.clips
         if clip.name not in rows
     ]
     try:
-        for done, (job, result) in enumerate(
-            runner_of(workers).run(_transcode, jobs, folder=folder), start=1
-        ):
+        for done, (job, result) in enumerate(runner.run(_transcode, jobs, folder=folder), start=1):
             row = target.row(job.clip, result) if isinstance(result, Original) else result
             if isinstance(row, ManifestRow):
                 report.made += 1
@@ -188,7 +202,7 @@ class _Target:
     """
 
     def __init__(self, dataset: VideoDataset, folder: Path, recipe: str) -> None:
-        self._dataset, self._folder, self._recipe = dataset, folder, recipe
+        self.dataset, self.folder, self.recipe = dataset, folder, recipe
         self.paths = _target_paths(dataset, folder)
         self._numbers = {label: number for number, label in enumerate(dataset.labels)}
 
@@ -198,12 +212,12 @@ class _Target:
         Those of an earlier manifest are not measured again.
         """
         try:
-            rows = read_manifest(self._folder) if (self._folder / MANIFEST).is_file() else []
+            rows = read_manifest(self.folder) if (self.folder / MANIFEST).is_file() else []
         except DataError:
             rows = []  # damaged: written again
         known = {row.path: row for row in rows}
         present: dict[str, ManifestRow] = {}
-        for clip in self._dataset.clips:
+        for clip in self.dataset.clips:
             listed = known.get(self._path(clip))
             original = self._original(clip, listed)
             row = self.row(clip, original, listed) if original is not None else None
@@ -213,7 +227,7 @@ class _Target:
 
     def _path(self, clip: Clip) -> str:
         """Path of a copy within the folder."""
-        return self.paths[clip.name].relative_to(self._folder).as_posix()
+        return self.paths[clip.name].relative_to(self.folder).as_posix()
 
     def _original(self, clip: Clip, row: ManifestRow | None) -> Original | None:
         """The original that a copy was made of; None without a copy, or if it is to be made again."""
@@ -253,7 +267,7 @@ class _Target:
             split3=self._part(clip, "split3"),
             bytes=stat.st_size,
             mtime=stat.st_mtime_ns,
-            recipe=self._recipe,
+            recipe=self.recipe,
             original_digest=original.digest,
             original_stamp=original.stamp,
             **measured,
@@ -261,7 +275,7 @@ class _Target:
 
     def _part(self, clip: Clip, split: str) -> str:
         """ "train", "test", or "" if the clip is not in that split."""
-        train, test = self._dataset.official.get(split, (frozenset(), frozenset()))
+        train, test = self.dataset.official.get(split, (frozenset(), frozenset()))
         return "train" if clip.name in train else "test" if clip.name in test else ""
 
 
