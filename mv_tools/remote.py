@@ -25,6 +25,7 @@ _VERSIONS: Final = ("ETag", "etag", "generation", "LastModified", "Last-Modified
 _NO_VERSION: Final = '"no version of any file"'
 _BLOCK: Final = 8 << 10
 _HELD: Final = 4096  # blocks, 32 MB
+_WHOLE: Final = 2 << 20  # bytes, which take about as long to arrive as an object store to answer at all
 _RETRY_AFTER: Final = (0.1, 0.4)  # seconds; the clients of object stores retry by themselves
 _Answer = TypeVar("_Answer")
 _MOST_AHEAD: Final = 128  # blocks that are read ahead in sequential reading
@@ -52,6 +53,7 @@ class RemoteFile:
     def __init__(self, url: str) -> None:
         self.url = url
         self._system, self._path = file_system(url)
+        self._told: tuple[int, str] | None = None  # by the server; None once more was read
         self.size, self.version = self.status()
         self.fetched = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
@@ -83,8 +85,8 @@ class RemoteFile:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """(size, number of the version) as the server says now; they change with the file."""
-        size, version = self.status()
+        """(size, number of the version), which change with the file; asked for again once it was read."""
+        size, version = self._told or self.status()
         return size, int.from_bytes(hashlib.blake2b(version.encode(), digest_size=7).digest(), "big")
 
     def status(self) -> tuple[int, str]:
@@ -99,7 +101,8 @@ class RemoteFile:
         if facts.get("size") is None:
             raise ServerFailure(errno.EIO, "the server does not tell its size", self.url)
         versions = (facts.get(name) for name in _VERSIONS)
-        return int(facts["size"]), str(next((v for v in versions if v), ""))
+        self._told = int(facts["size"]), str(next((v for v in versions if v), ""))
+        return self._told
 
     def _facts(self) -> dict[str, Any]:
         self._system.invalidate_cache(self._system._parent(self._path))
@@ -118,6 +121,8 @@ class RemoteFile:
 
     def read_at(self, offset: int, size: int) -> bytes:
         """`size` bytes at an offset, or those up to the end of the file.
+
+        A short file is read whole and kept, so that later reads are of the same version without a request.
 
         Raises:
             SourceChanged: the object is another one than when it was opened.
@@ -138,6 +143,8 @@ class RemoteFile:
     def _read(self, offset: int, end: int) -> bytes:
         if offset >= end:
             return b""
+        if self.size <= _WHOLE and not self._blocks:
+            self._keep(0, self._fetch(0, self.size))
         first, last = offset // _BLOCK, (end - 1) // _BLOCK
         missing = [number for number in range(first, last + 1) if number not in self._blocks]
         if len(missing) * _BLOCK > _HELD * _BLOCK // 2:  # more than is kept
@@ -163,6 +170,7 @@ class RemoteFile:
     def _fetch(self, start: int, end: int) -> bytes:
         data = self._asked(lambda: self._ranges[self.url.partition(":")[0]](start, end))
         self.fetched += len(data)
+        self._told = None
         if len(data) > end - start:
             what = "the server answers no ranges; download the file and give its path"
             raise ServerFailure(errno.EIO, what, self.url)
@@ -192,7 +200,8 @@ class RemoteFile:
         return bytes(sync(self._system.loop, answer["Body"].read))
 
     def _http_range(self, start: int, end: int) -> bytes:
-        if not (self.version.startswith('"') and self._heeds_conditions):
+        whole = end - start == self.size  # one request either way: the version, or a test of conditions
+        if whole or not (self.version.startswith('"') and self._heeds_conditions):
             return self._plain_range(start, end)
         return self._http_get(start, end, self.version)
 

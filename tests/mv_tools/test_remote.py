@@ -22,6 +22,8 @@ from support.clips import WITH_B, encode, panning
 from support.http_files import http_files
 from support.s3_server import ACCESS, SECRET, Server, connected
 
+LONG = 3_000_000  # bytes of a file that is not read whole
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
@@ -65,16 +67,16 @@ def test_urls_with_credentials_are_refused_without_repeating_them(word: str) -> 
 
 @pytest.mark.other_programs
 def test_ranges_are_read_as_the_file_has_them(server: Server) -> None:
-    data = np.random.default_rng(0).bytes(1_000_003)
+    data = np.random.default_rng(0).bytes(3_000_003)
     (server.folder / "data.bin").write_bytes(data)
     file = RemoteFile(f"{server.url}/data.bin")
     assert file.size == len(data)
     for offset, size in (
         (0, 10),
-        (999_990, 100),
+        (2_999_990, 100),
         (50_000, 200_000),
         (32_768, 32_768),
-        (1_000_003, 5),
+        (3_000_003, 5),
         (7, 0),
     ):
         assert file.read_at(offset, size) == data[offset : offset + size]
@@ -84,6 +86,45 @@ def test_ranges_are_read_as_the_file_has_them(server: Server) -> None:
     assert one.fetched <= 2 * 8192
     assert io.BufferedReader(RemoteReader(RemoteFile(file.url))).read() == data
     assert pickle.loads(pickle.dumps(file)).read_at(3, 4) == data[3:7]
+
+
+@pytest.mark.parametrize("lacks", ["", "conditions", "tags", "ranges"])
+def test_a_short_file_is_read_in_one_request(tmp_path: Path, lacks: str) -> None:
+    """The server is asked for its version before and after."""
+    path = encode(tmp_path / "clip.avi", panning(60, 320, 240), "mpeg4", g="12")
+    requests: list[str] = []
+    with http_files(tmp_path, lacks, requests=requests) as url:
+        file = RemoteFile(f"{url}/clip.avi")
+        assert file.read_at(100, 50) == path.read_bytes()[100:150]
+        assert requests == ["HEAD", "GET", "HEAD"]
+        requests.clear()
+        assert len(MotionDecoder(file.url)) == 60
+        assert requests.count("GET") == 1
+        unread, content = RemoteFile(file.url), path.read_bytes()
+        path.write_bytes(content[::-1])
+        os.utime(path, (1, 1))
+        assert file.read_at(0, file.size) == content
+        with pytest.raises(SourceChanged, match="was changed while it was read"):
+            unread.read_at(0, 10)
+
+
+@pytest.mark.other_programs
+def test_a_short_object_is_read_in_one_conditional_request(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[tuple[int, ...]] = []
+    ask = RemoteFile._s3_range
+    monkeypatch.setattr(
+        RemoteFile, "_s3_range", lambda file, *span: requests.append(span) or ask(file, *span)
+    )
+    path = server.folder / "short.avi"
+    encode(path, panning(60, 320, 240), "mpeg4", g="12")
+    assert len(MotionDecoder(f"{server.url}/short.avi")) == 60
+    assert requests == [(0, path.stat().st_size)]
+    file = RemoteFile(f"{server.url}/short.avi")
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(SourceChanged, match="was changed while it was read"):
+        file.read_at(0, 10)
 
 
 @pytest.mark.other_programs
@@ -99,11 +140,11 @@ def test_motion_and_pictures_are_those_of_the_file(server: Server) -> None:
 @pytest.mark.other_programs
 def test_a_changed_object_is_noticed(server: Server) -> None:
     path = server.folder / "changing.bin"
-    path.write_bytes(b"a" * 300_000)
+    path.write_bytes(b"a" * LONG)
     file = RemoteFile(f"{server.url}/changing.bin")
     stamp = file.stamp
     assert file.read_at(0, 10) == b"a" * 10
-    path.write_bytes(b"b" * 300_000)
+    path.write_bytes(b"b" * LONG)
     os.utime(path, (1, 1))
     assert Source(file.url, remote=file).stamp != stamp
     with pytest.raises(SourceChanged, match="was changed while it was read"):
@@ -113,10 +154,10 @@ def test_a_changed_object_is_noticed(server: Server) -> None:
 def test_a_changed_object_is_noticed_where_requests_take_no_condition() -> None:
     """gs://, az:// and all other file systems of fsspec; memory:// stands in for them."""
     memory = pytest.importorskip("fsspec").filesystem("memory")
-    memory.pipe_file("/changing/x.bin", b"a" * 300_000)
+    memory.pipe_file("/changing/x.bin", b"a" * LONG)
     file = RemoteFile("memory://changing/x.bin")
     assert file.read_at(0, 10) == b"a" * 10
-    memory.pipe_file("/changing/x.bin", b"b" * 300_000)  # of the same size
+    memory.pipe_file("/changing/x.bin", b"b" * LONG)  # of the same size
     with pytest.raises(SourceChanged, match="was changed while it was read"):
         file.read_at(200_000, 10)
     memory.rm("/changing", recursive=True)
@@ -182,6 +223,8 @@ def test_files_of_a_web_server_are_read_by_ranges(tmp_path: Path) -> None:
     with http_files(tmp_path) as url:
         for one, other in zip(MotionDecoder(path), MotionDecoder(f"{url}/clip.mp4"), strict=True):
             np.testing.assert_array_equal(one.mv, other.mv)
+        with path.open("ab") as longer:
+            longer.write(bytes(LONG))
         file = RemoteFile(f"{url}/clip.mp4")
         assert file.read_at(100, 50) == path.read_bytes()[100:150]
         assert 0 < file.fetched < file.size
@@ -217,20 +260,21 @@ def test_what_can_not_be_read_is_said_without_credentials(
 @pytest.mark.parametrize("lacks", [(), ("conditions",), ("tags",)])
 def test_a_file_that_changes_at_a_web_server_is_noticed(tmp_path: Path, lacks: tuple[str, ...]) -> None:
     path = tmp_path / "x.bin"
-    path.write_bytes(b"a" * 100_000)
+    path.write_bytes(b"a" * LONG)
     os.utime(path, (1e9, 1e9))
     with http_files(tmp_path, *lacks) as url:
         file = RemoteFile(f"{url}/x.bin")
         before = file.stamp
         assert file.read_at(10, 4) == b"aaaa"
-        path.write_bytes(b"b" * 100_000)
+        path.write_bytes(b"b" * LONG)
         assert file.stamp != before
         with pytest.raises(SourceChanged, match="was changed while it was read"):
             file.read_at(90_000, 4)
 
 
 def test_a_web_server_without_ranges_is_named(tmp_path: Path) -> None:
-    encode(tmp_path / "x.mp4", panning(24, 256, 192), **WITH_B)
+    with encode(tmp_path / "x.mp4", panning(24, 256, 192), **WITH_B).open("ab") as longer:
+        longer.write(bytes(LONG))
     with http_files(tmp_path, "ranges") as url, pytest.raises(OSError, match="answers no ranges; download"):
         MotionDecoder(f"{url}/x.mp4")
 

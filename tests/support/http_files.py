@@ -24,9 +24,14 @@ class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def __init__(
-        self, *arguments: Any, lacks: frozenset[str], refuses: Mapping[str, int], **options: Any
+        self,
+        *arguments: Any,
+        lacks: frozenset[str],
+        refuses: Mapping[str, int],
+        requests: list[str],
+        **options: Any,
     ) -> None:
-        self.lacks, self.refuses = lacks, refuses
+        self.lacks, self.refuses, self.requests = lacks, refuses, requests
         super().__init__(*arguments, **options)
 
     def do_HEAD(self) -> None:
@@ -39,6 +44,7 @@ class _Handler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
     def _answer(self, body: bool) -> None:
+        self.requests.append(self.command)
         path = Path(self.translate_path(self.path))
         if path.name in self.refuses:
             self._head(self.refuses[path.name], {"Content-Length": "0"})
@@ -84,7 +90,9 @@ def _link(path: Path) -> str:
 
 
 @contextmanager
-def http_files(folder: Path, *lacks: str, refuses: Mapping[str, int] | None = None) -> Iterator[str]:
+def http_files(
+    folder: Path, *lacks: str, refuses: Mapping[str, int] | None = None, requests: list[str] | None = None
+) -> Iterator[str]:
     """Serve a folder on a free port; yields its URL.
 
     Args:
@@ -92,9 +100,14 @@ def http_files(folder: Path, *lacks: str, refuses: Mapping[str, int] | None = No
         lacks: what the server does not know: "tags", "conditions", "ranges", "times" where it has no tags,
             "lists" of folders, or "contents": its tags are made of size and time.
         refuses: file name -> status of HTTP that is answered in its place.
+        requests: gets the method of each request.
     """
     handler = partial(
-        _Handler, directory=str(folder), lacks=frozenset(lacks), refuses={} if refuses is None else refuses
+        _Handler,
+        directory=str(folder),
+        lacks=frozenset(lacks),
+        refuses={} if refuses is None else refuses,
+        requests=[] if requests is None else requests,
     )
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
