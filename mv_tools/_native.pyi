@@ -317,6 +317,8 @@ class Decoder:
         """Parse an access unit; return the pictures that are ready."""
     def push_many(self, samples: Sequence[bytes], first: int) -> list[Picture]:
         """Parse access units numbered from `first`; return the pictures that are ready."""
+    def holds_picture(self, sample: bytes) -> bool:
+        """Whether an access unit holds data of a picture; True of one that can't be divided into units."""
     def release(self) -> list[Picture]:
         """Return the pictures that are ready, and the last one if it has I slices only: without `intra` it
         would wait for the next picture."""

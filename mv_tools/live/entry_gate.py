@@ -25,7 +25,7 @@ class EntryGate:
     Attributes:
         losses: times that pictures were lost.
         interruptions: those of them that end at an entry picture only.
-        skipped: pictures left out from a loss on.
+        skipped: pictures left out from a loss on, and those that refer to pictures before an entry picture.
         before_first: pictures left out before the first entry picture.
         last_reason: why the last loss was one.
     """
@@ -69,7 +69,7 @@ class EntryGate:
         reason = self._loss_before(info)
         self._note_reference(info, previous)
         if self._is_leading(info):
-            return self._leave_out()
+            return self.leave_out()
         if reason is not None:
             self.lose(reason)
         damage = None if picture.deferred else picture.damage
@@ -79,14 +79,15 @@ class EntryGate:
             elif self._open:
                 self.losses += 1
                 self.last_reason = damage
-            return self._leave_out()
+            return self.leave_out()
         if not self._open:
             self._enter(info, previous)
         if self._open and not picture.deferred and picture.lost_reference:
             self.lose("a block refers to a lost frame")
-        return True if self._open else self._leave_out()
+        return True if self._open else self.leave_out()
 
-    def _leave_out(self) -> bool:
+    def leave_out(self) -> bool:
+        """Count a picture that is not admitted; False."""
         if self._started:
             self.skipped += 1
         else:

@@ -75,7 +75,7 @@ class OutputOrder:
 
     Attributes:
         interval: PicOrderCnt from frame to frame.
-        late: frames left out because they came too late.
+        late: frames to be shown that are left out because they came too late.
     """
 
     def __init__(self, default_interval: int, *, sort_times: bool = False) -> None:
@@ -98,7 +98,7 @@ class OutputOrder:
         """
         self._open = None
         if self._last is not None and frame.order <= self._last:
-            self.late += 1
+            self.late += frame.shown
             self._seen = -(2**62)  # what was learned does not hold
             return self._next(limit)
         self._waiting.append(frame)
@@ -137,8 +137,8 @@ class OutputOrder:
         return frames
 
     def discard(self) -> int:
-        """Drop the waiting frames; returns their number."""
-        count = len(self._waiting)
+        """Drop the waiting frames; returns the number of those to be shown."""
+        count = sum(frame.shown for frame in self._waiting)
         self._waiting.clear()
         self._open = None
         return count

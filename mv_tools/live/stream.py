@@ -31,11 +31,15 @@ _MOST_HELD: Final = 8  # frames at the start, until the PicOrderCnt from frame t
 class StreamStatistics:
     """Counts of a stream so far.
 
+    After :meth:`MotionStream.flush` each packet with data of a picture, fields of one frame apart, is counted
+    once: in `frames`, `skipped`, `before_first`, `late` or `hidden`.
+
     Attributes:
         packets: pushed.
         frames: motion frames given out.
         losses: times that pictures were lost or damaged.
-        skipped: pictures left out from a loss on, up to the next entry picture.
+        skipped: pictures left out from a loss on, up to the next entry picture, and those that refer to
+            pictures before an entry picture.
         before_first: pictures left out before the first entry picture.
         late: frames left out because a later one, in presentation order, was given out already.
         hidden: pictures that the stream does not show (pic_output_flag, no_output_of_prior_pics_flag), or
@@ -158,17 +162,19 @@ class MotionStream:
             return []
         try:
             pictures = [*self._parser.push(bytes(packet), number), *self._parser.release()]
+            reason = self._parser.take_error()
         except NativeError as error:
             if not self._gate.started:
                 raise UnsupportedStream(str(error)) from error
-            return self._lose(str(error))
+            pictures, reason = [], str(error)
         frames: list[MotionFrame] = []
         for picture in pictures:
             self._seen = True
             frames += self._add(picture, pts_seconds, shown=shown)
-        error_text = self._parser.take_error()
-        if error_text is not None and not any(picture.damage for picture in pictures):
-            frames += self._lose(error_text)
+        if reason is not None and not any(picture.damage for picture in pictures):
+            frames += self._lose(reason)
+        if not pictures and self._parser.holds_picture(bytes(packet)):
+            self._gate.leave_out()  # parameter sets or references of it are missing, or its header is damaged
         return frames
 
     def flush(self) -> list[MotionFrame]:
@@ -218,7 +224,7 @@ class MotionStream:
                 f"no picture was found in {self._packets} packets: packets with start codes hold their "
                 "parameter sets themselves, those with lengths need an avcC or hvcC record as `extradata`"
             )
-        if counts.before_first:
+        elif counts.before_first:
             notes.append(
                 "the stream begins inside a group of pictures: "
                 f"{counts.before_first} pictures before the first entry picture left out"
@@ -227,6 +233,10 @@ class MotionStream:
             notes.append(
                 f"data were lost or damaged {counts.losses} times, {counts.skipped} pictures left out up to "
                 f"the next entry pictures; the last time: {self._gate.last_reason}"
+            )
+        elif counts.skipped:
+            notes.append(
+                f"{counts.skipped} pictures left out because the pictures that they refer to are missing"
             )
         if counts.late:
             notes.append(f"{counts.late} frames left out because they came after later ones were given out")
@@ -255,7 +265,8 @@ class MotionStream:
             return frames + self._output(self._order.close(limit, coded=coded))
         if info.period != self._period:
             if info.no_output_of_prior_pics:
-                self._hidden += self._order.discard()
+                discarded = self._order.discard()
+                self._hidden += discarded if self._presentation else 0  # else they were given out already
             frames += self._end_sequence()
         self._period = info.period
         frame = ParsedFrame(info.frame, seconds, shown=shown)

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from mv_tools import ArgumentError, FlowPooler, MalformedStream, MotionDecoder, MotionStream, flow, transcode
+from mv_tools.decoder import Order
 from mv_tools.live.coded_frame import ParsedFrame, ParsedPicture
 from mv_tools.live.output_order import OutputOrder
+from mv_tools.live.stream import Codec
 
 from support.clips import encode, panning
 from support.stream import Packets, differences, read_stream, same_motion
@@ -193,7 +195,8 @@ def test_the_reordering_is_learned_where_it_is_not_coded() -> None:
 
 
 def kept_frames_are_right(packets: Packets, kept: list[tuple[int, bytes]], stream: MotionStream) -> int:
-    """Push numbered packets; every frame given out equals that of the whole stream with the same time."""
+    """Push numbered packets; every frame given out equals that of the whole stream with the same time, and every
+    packet of a picture is counted once."""
     whole, _ = read_stream(packets.stream(), [(p, float(n)) for n, (p, _) in enumerate(packets.packets)])
     reference = {frame.pts_seconds: frame for frame in whole}
     frames, _ = read_stream(stream, [(packet, float(number)) for number, packet in kept])
@@ -203,7 +206,13 @@ def kept_frames_are_right(packets: Packets, kept: list[tuple[int, bytes]], strea
         np.testing.assert_array_equal(flow(frame), flow(expected))
     order = [reference[frame.pts_seconds].index for frame in frames]
     assert all(a < b for a, b in pairwise(order))
+    assert counted(stream) == sum(stream._parser.holds_picture(packet) for _, packet in kept)
     return len(frames)
+
+
+def counted(stream: MotionStream) -> int:
+    counts = stream.statistics
+    return counts.frames + counts.skipped + counts.before_first + counts.late + counts.hidden
 
 
 def numbered(packets: Packets) -> list[tuple[int, bytes]]:
@@ -227,7 +236,7 @@ def test_dropped_packets_never_give_a_wrong_vector(
         counts = stream.statistics
         losses += counts.losses
         assert counts.skipped == 0 or any("left out" in note for note in stream.notes)
-        assert counts.frames + counts.skipped + counts.late <= len(kept)
+        assert counted(stream) == len(kept)
     assert losses > 0
     assert given > 3 * len(packets.packets)
 
@@ -293,6 +302,73 @@ def test_a_stream_that_begins_inside_a_group_of_pictures(make_clip: Callable[...
     assert (frames[0].index, frames[0].decode_index) == (0, 0)
     assert stream.statistics.before_first == 5
     assert "begins inside a group of pictures" in stream.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["h264", "hevc"])
+def test_pictures_before_the_parameter_sets_are_counted(make_clip: Callable[..., Path], kind: Codec) -> None:
+    """With start codes, they come with the first entry picture unless `extradata` holds them."""
+    packets = Packets.of(make_clip("a.h264", frames=35) if kind == "h264" else open_gop(make_clip))
+    first = entry_behind(5, kind, packets)
+    for extradata in (packets.extradata, None):
+        stream = MotionStream(kind, extradata)
+        read_stream(stream, packets.packets[5:])
+        assert stream.statistics.before_first == first - 5
+        assert f"{first - 5} pictures before the first entry picture" in stream.notes[0]
+        assert counted(stream) == 30
+
+
+def entry_behind(number: int, kind: Codec, packets: Packets) -> int:
+    """The first packet behind one at which decoding can start."""
+    for later in range(number + 1, len(packets.packets)):
+        stream = MotionStream(kind)
+        stream.push(packets.packets[later][0])
+        if not stream.statistics.waiting:
+            return later
+    raise AssertionError("there is none")
+
+
+def open_gop(make_clip: Callable[..., Path]) -> Path:
+    """HEVC whose groups of pictures begin with CRA pictures, with start codes."""
+    params = "log-level=none:keyint=6:bframes=2:b-adapt=0:open-gop=1:repeat-headers=1"
+    folder = make_clip("a.mp4", frames=1).parent
+    return encode(folder / "open.hevc", panning(35), "libx265", **{"x265-params": params})
+
+
+def test_leading_pictures_whose_references_are_missing_are_counted_and_told(
+    make_clip: Callable[..., Path],
+) -> None:
+    whole = Packets.of(open_gop(make_clip))
+    first, packets = entry_behind(0, "hevc", whole), whole.packets
+    stream = MotionStream("hevc")
+    read_stream(stream, packets[first:])
+    assert (stream.statistics.skipped, stream.statistics.losses) == (2, 0)
+    assert stream.notes == ["2 pictures left out because the pictures that they refer to are missing"]
+    stream = MotionStream("hevc")
+    read_stream(stream, packets[first + 1 :])  # the leading pictures without their entry picture
+    assert stream.statistics.skipped == 2
+    assert stream.statistics.before_first > 2
+    assert counted(stream) == len(packets) - first - 1
+
+
+@pytest.mark.parametrize("order", ["presentation", "decode"])
+@pytest.mark.parametrize("kind", ["h264", "hevc"])
+def test_every_picture_is_counted_once(make_clip: Callable[..., Path], kind: Codec, order: Order) -> None:
+    """Whatever packets are lost, reordered or not shown, and where an end of sequence discards what waits."""
+    path = make_clip("a.h264", frames=35, **H264_KINDS["open_gop"]) if kind == "h264" else open_gop(make_clip)
+    packets, rng = Packets.of(path), random.Random(kind)
+    end_of_sequence = b"\0\0\0\1\x0a" if kind == "h264" else b"\0\0\0\1\x48\1"
+    for _ in range(40):
+        kept = [packet for packet, _ in packets.packets[rng.randrange(10) :]]
+        for _ in range(3):
+            packet = kept.pop(rng.randrange(len(kept)))
+            if rng.random() < 0.7:
+                kept.insert(rng.randrange(len(kept)), packet)
+        stream = MotionStream(kind, order=order)
+        for packet in kept:
+            ended = packet + end_of_sequence if rng.random() < 0.2 else packet
+            stream.push(ended, shown=rng.random() < 0.8)
+        stream.flush()
+        assert counted(stream) == len(kept)
 
 
 def test_periodic_intra_refresh_recovers(make_clip: Callable[..., Path]) -> None:

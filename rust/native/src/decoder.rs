@@ -76,6 +76,18 @@ impl Decoder {
         pictures.map(wrap).map_err(to_python)
     }
 
+    /// Whether a sample holds data of a picture; true of one that can't be divided into units.
+    fn holds_picture(&self, sample: &[u8]) -> bool {
+        let (codec, declared) = self.stream;
+        let mut units = codec.framing_of(declared, sample).units(sample);
+        units.any(|unit| {
+            unit.map_or(true, |nal| {
+                nal.first()
+                    .is_some_and(|&first| codec.is_picture_data(first))
+            })
+        })
+    }
+
     /// Returns the pictures that are ready, and the last one if it is a picture of I slices that would wait
     /// for the next.
     fn release(&mut self, py: Python<'_>) -> Vec<Picture> {
