@@ -87,7 +87,7 @@ def print_timeline(timeline: Timeline) -> None:
     speed = f"{timeline.duration / seconds:.0f} times real time" if seconds > 0 else ""
     count = len(timeline.segments)
     title = (
-        f"{timeline.path}: {count} segment{'' if count == 1 else 's'} in {clock(timeline.duration)} "
+        f"{timeline.path}: {count} segment{'' if count == 1 else 's'} in {clock(timeline.duration, 1)} "
         f"(windows of {timeline.window:g} s; {seconds:.1f} s, {speed})"
     )
     streams = timeline.streams if len(timeline.streams) > 1 else ()

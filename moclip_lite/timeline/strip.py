@@ -21,7 +21,10 @@ COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e
 _INK: Final = "#1d2430"
 _DIM: Final = "#657082"
 _LINE: Final = "#dfe3e8"
-_TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_TICKS: Final = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400),
+)
 _MAX_LABEL: Final = 28  # characters
 
 
@@ -51,7 +54,12 @@ class Strip:
         step = next((t for t in _TICKS if (self.last - self.first) / t <= most), None)
         if step is None:
             step = 3600 * math.ceil((self.last - self.first) / 3600 / most)
-        return [float(t) for t in range(math.ceil(self.first / step) * step, math.floor(self.last) + 1, step)]
+        first, last = math.ceil(self.first / step), math.floor(self.last / step + 1e-6)
+        return [number * step for number in range(first, last + 1)]
+
+    def clock(self, seconds: float) -> str:
+        """A time in words, to a tenth of the strip or less: pictures and ticks have different times."""
+        return clock(seconds, max(0, math.ceil(1 - math.log10(self.last - self.first))))
 
     def energy(self) -> list[tuple[float, float]]:
         """(seconds, motion) at the middle of each window; [] for a model that does not look at motion."""
@@ -73,14 +81,16 @@ def save_png(path: Path, strip: Strip) -> None:
         axes = list(figure.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0])
         count = len(strip.timeline.segments)
         title = f"{Path(strip.timeline.path).name}   {count} segment{'' if count == 1 else 's'} in "
-        figure.suptitle(title + clock(strip.timeline.duration), x=0.01, ha="left", color=_INK, fontsize=11)
+        figure.suptitle(
+            title + strip.clock(strip.timeline.duration), x=0.01, ha="left", color=_INK, fontsize=11
+        )
         if strip.thumbnails:
             _draw_thumbnails(axes[0], strip)
         _draw_lanes(axes[1 if strip.thumbnails else 0], strip, lanes)
         if energy:
             _draw_energy(axes[-1], strip)
         ticks = strip.ticks()
-        axes[-1].set_xticks(ticks, [clock(tick) for tick in ticks])
+        axes[-1].set_xticks(ticks, [strip.clock(tick) for tick in ticks])
         axes[-1].set_xlim(strip.first, strip.last)
         for axis in axes:
             axis.tick_params(length=0, labelcolor=_INK)
@@ -92,21 +102,16 @@ def save_png(path: Path, strip: Strip) -> None:
 
 
 def _draw_thumbnails(axis: Any, strip: Strip) -> None:
-    """Pictures side by side, each centred on its time as far as they have room."""
+    """Pictures in equal parts of the width, each as large as its part and the row have room, and its time."""
     axis.set_yticks([])
     axis.spines["bottom"].set_visible(False)
-    axis.set_ylim(0, 1)
-    width = (strip.last - strip.first) / len(strip.thumbnails)
+    part = 1 / len(strip.thumbnails)
     for place, thumbnail in enumerate(strip.thumbnails):
-        left = strip.first + place * width
-        height, across = thumbnail.picture.shape[:2]
-        share = min(0.94, 0.85 / 1.02 * across / height)  # of a slot 1.02 inches wide and 0.85 high
-        centre = left + width / 2
-        extent = (centre - width * share / 2, centre + width * share / 2, 0.0, 0.86)
-        axis.imshow(thumbnail.picture, extent=extent, aspect="auto", interpolation="antialiased")
-        axis.text(centre, 0.9, clock(thumbnail.seconds), ha="center", va="bottom", color=_DIM, fontsize=7)
-    axis.set_xlim(strip.first, strip.last)
-    axis.set_ylim(0, 1)
+        box = axis.inset_axes(((place + 0.03) * part, 0, 0.94 * part, 0.86), anchor="N")
+        box.set_axis_off()
+        box.imshow(thumbnail.picture, interpolation="antialiased")
+        time = {"ha": "center", "va": "bottom", "color": _DIM, "fontsize": 7}
+        axis.text((place + 0.5) * part, 0.9, strip.clock(thumbnail.seconds), transform=axis.transAxes, **time)
 
 
 def _draw_lanes(axis: Any, strip: Strip, lanes: Sequence[str]) -> None:
@@ -180,7 +185,7 @@ def _page_values(strip: Strip) -> dict[str, Any]:
                 "left": share(s.start),
                 "width": round(share(s.end) - share(s.start), 4),
                 "opacity": round(0.35 + 0.65 * min(max(s.score, 0.0), 1.0), 3),
-                "title": f"{s.label} {100 * s.score:.0f} %, {clock(s.start)} to {clock(s.end)}",
+                "title": f"{s.label} {100 * s.score:.0f} %, {strip.clock(s.start)} to {strip.clock(s.end)}",
             }
             for s in timeline.segments
             if s.label == label
@@ -191,17 +196,18 @@ def _page_values(strip: Strip) -> dict[str, Any]:
     outline = " ".join(f"{share(t)},{round(100 - 100 * v / max(most, 1e-9), 2)}" for t, v in energy)
     return {
         "name": Path(timeline.path).name,
-        "duration": clock(timeline.duration),
+        "duration": strip.clock(timeline.duration),
         "count": len(timeline.segments),
         "notes": timeline.notes,
         "thumbnails": [
-            {"time": clock(t.seconds), "data": base64.b64encode(t.jpeg()).decode()} for t in strip.thumbnails
+            {"time": strip.clock(t.seconds), "data": base64.b64encode(t.jpeg()).decode()}
+            for t in strip.thumbnails
         ],
         "lanes": [
             {"label": label, "colour": COLOURS[row % len(COLOURS)], "segments": segments(label)}
             for row, label in enumerate(lanes)
         ],
-        "ticks": [{"left": share(tick), "time": clock(tick)} for tick in strip.ticks(8)],
+        "ticks": [{"left": share(tick), "time": strip.clock(tick)} for tick in strip.ticks(8)],
         "energy": f"0,100 {outline} 100,100" if energy else "",
         "most": f"{most:.1f}",
         "streams": timeline.streams,

@@ -121,8 +121,8 @@ class Timeline:
         """Start, end, label, and the percentages of the answer and of some streams, of each segment."""
         return [
             [
-                clock(segment.start, tenths=True),
-                clock(segment.end, tenths=True),
+                clock(segment.start, 1),
+                clock(segment.end, 1),
                 segment.label,
                 f"{100 * segment.score:.{decimals}f}",
                 *(
@@ -205,12 +205,11 @@ class Timeline:
             yield reached, last, NONE
 
 
-def clock(seconds: float, *, tenths: bool = False) -> str:
-    """ "1:05" or "1:05.2", from an hour on "1:01:05"."""
-    unit = 10 if tenths else 1
-    units = round(max(seconds, 0.0) * unit)
-    minutes, rest = divmod(units, 60 * unit)
-    last = f"{rest / 10:04.1f}" if tenths else f"{rest:02d}"
+def clock(seconds: float, digits: int = 0) -> str:
+    """ "1:05" or, with a decimal, "1:05.2"; from an hour on "1:01:05"."""
+    unit = 10**digits
+    minutes, rest = divmod(round(max(seconds, 0.0) * unit), 60 * unit)
+    last = f"{rest / unit:0{digits + 3 if digits else 2}.{digits}f}"
     return f"{minutes}:{last}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{last}"
 
 

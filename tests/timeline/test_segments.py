@@ -277,4 +277,4 @@ def test_json_is_plain() -> None:
 )
 def test_clocks(seconds: float, words: str) -> None:
     assert clock(seconds) == words
-    assert clock(65.25, tenths=True) == "1:05.2"
+    assert clock(65.25, 1) == "1:05.2"
