@@ -11,7 +11,7 @@ from typing import Final
 
 from mv_tools.urls import spelled
 
-__all__ = ["composed", "files_like", "is_blank", "named_reason", "printable", "valid_unicode"]
+__all__ = ["composed", "files_like", "is_blank", "named_reason", "printable", "shortened", "valid_unicode"]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -35,6 +35,12 @@ def printable(name: str) -> str:
     return _CONTROLS.sub(
         lambda match: match.group().encode("unicode_escape").decode("ascii"), valid_unicode(name)
     )
+
+
+def shortened(name: str, length: int) -> str:
+    """The beginning and the end, where names differ most, of a name of more than `length` characters."""
+    first = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:first]}…{name[first + 1 - length :]}"
 
 
 def composed(name: str) -> str:

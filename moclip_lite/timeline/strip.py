@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..storage.files import atomic_path, write_text
+from ..storage.names import shortened
 from .thumbnails import Thumbnail
 from .timeline import Timeline, clock
 
@@ -128,7 +129,7 @@ def _draw_lanes(axis: Any, strip: Strip, lanes: Sequence[str]) -> None:
                     alpha=0.35 + 0.65 * min(max(segment.score, 0.0), 1.0),
                     linewidth=0,
                 )
-    axis.set_yticks(range(len(lanes)), [_short(label) for label in lanes])
+    axis.set_yticks(range(len(lanes)), [shortened(label, _MAX_LABEL) for label in lanes])
     axis.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
     for tick in strip.ticks():
         axis.axvline(tick, color=_LINE, linewidth=0.6, zorder=0)
@@ -149,10 +150,6 @@ def _draw_energy(axis: Any, strip: Strip) -> None:
     axis.plot(times, values, color=_DIM, linewidth=0.8)
     axis.set_ylim(0, max(*values, 1e-3) * 1.08)
     axis.set_yticks([max(values)], [f"motion, up to {max(values):.1f} px"])
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= _MAX_LABEL else label[: _MAX_LABEL - 1] + "…"
 
 
 def save_html(path: Path, strips: Sequence[Strip]) -> None:

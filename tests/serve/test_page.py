@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moclip_lite.datasets.synthetic.pictures import render_clip
+
+from support.clips import H264, encode
 from support.serving import Serving, serving
 from support.waiting import PATIENCE, until
 
@@ -191,6 +194,53 @@ def test_the_keyboard_alone(page: Page, clips: Path) -> None:
     page.focus("#segments button")
     page.keyboard.press("Enter")
     assert seconds(page) == pytest.approx(0, abs=0.05)
+
+
+KEYS = [("End", 2.88), ("ArrowLeft", 1.88), ("Home", 0.0), ("ArrowRight", 1.0), (".", 1.04), (",", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "focused", ["body", "#main", "#result-title", "#timeline", "#play", "#segments button"]
+)
+def test_keys_work_wherever_the_focus_is(focused: str, page: Page, clips: Path) -> None:
+    choose(page, clips / "clip.mp4")
+    page.evaluate("document.activeElement.blur()")
+    if focused != "body":
+        page.focus(focused)
+    for key, expected in KEYS:
+        page.keyboard.press(key)
+        assert seconds(page) == pytest.approx(expected, abs=0.01), key
+
+
+def test_a_chosen_speed_keeps_its_keys(page: Page, clips: Path) -> None:
+    choose(page, clips / "clip.mp4")
+    page.focus("#speed")
+    page.keyboard.press("Home")
+    assert page.input_value("#speed") == "0.25"
+    page.keyboard.press("ArrowDown")
+    assert page.input_value("#speed") == "0.5"
+    assert seconds(page) == 0
+
+
+@pytest.mark.parametrize("pictures", [1, 24])
+def test_the_last_segment_includes_the_end(pictures: int, page: Page, tmp_path: Path) -> None:
+    shown = render_clip("bricks", "pan_left", pictures, (1, 1), (96, 80))[0]
+    choose(page, encode(tmp_path / "short.mp4", shown, **H264))
+    page.keyboard.press("End")
+    last = page.locator("#segments tr").last
+    assert last.get_attribute("aria-current") == "true"
+    assert "no label" not in str(page.get_attribute("#timeline", "aria-valuetext"))
+    assert "no segment" not in str(page.text_content("#now-sure"))
+
+
+def test_a_long_name_is_shown_from_beginning_to_end(page: Page, clips: Path, tmp_path: Path) -> None:
+    name = f"a_very_long_file_name_{'x' * 150}_take_2.mp4"
+    choose(page, Path(shutil.copy(clips / "clip.mp4", tmp_path / name)))
+    shown = str(page.text_content("#result-name"))
+    assert shown.startswith("a_very_long_file_name_xxx")
+    assert shown.endswith("xxx_take_2.mp4")
+    assert "…" in shown
+    assert page.get_attribute("#result-name", "title") == name
 
 
 def test_playing_that_fails_is_told(page: Page, clips: Path) -> None:

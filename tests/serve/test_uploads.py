@@ -63,6 +63,16 @@ def test_names_never_become_paths(name: str, server: Serving) -> None:
     assert 0 < len(shown) <= 120
 
 
+def test_a_long_name_keeps_its_beginning_and_its_end(server: Serving) -> None:
+    name = f"a_very_long_file_name_{'x' * 150}_take_2.mp4"
+    answer = server.client.post("/api/predict", params={"name": name}, content=b"fine")
+    shown = answer.json()["path"]
+    assert len(shown) == 120
+    assert shown.startswith("a_very_long_file_name_xxx")
+    assert shown.endswith("xxx_take_2.mp4")
+    assert shown.count("…") == 1
+
+
 @pytest.mark.parametrize("name", ["../../x.mp4", 'a".mp4', "a\\b.mp4"])
 def test_names_of_parts_never_become_paths(name: str, server: Serving) -> None:
     answer = server.client.post("/api/predict", files={"file": (name, b"fine")})

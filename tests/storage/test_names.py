@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.cli.console import ConsoleReporter, print_table
-from moclip_lite.storage.names import printable, valid_unicode
+from moclip_lite.storage.names import printable, shortened, valid_unicode
 
 HOSTILE = "a\nb\x1b[31m\x9b2J\r\u202egpj\u2028.mp4"
 
@@ -35,6 +35,12 @@ def test_usual_names_are_unchanged_and_controls_are_readable() -> None:
     assert printable(HOSTILE) == r"a\nb\x1b[31m\x9b2J\r\u202egpj\u2028.mp4"
     assert valid_unicode(HOSTILE) == HOSTILE
     assert printable(valid_unicode("\udcff.mp4")) == r"\xff.mp4"
+
+
+@pytest.mark.parametrize("length", [8, 9])
+def test_long_names_keep_beginning_and_end(length: int) -> None:
+    assert shortened("a" * length, length) == "a" * length
+    assert shortened("take_000001", length) == {8: "tak…0001", 9: "take…0001"}[length]
 
 
 def test_messages_and_tables_show_names_escaped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ...datasets.walk import VIDEO_SUFFIXES
 from ...progress import size_in_words
+from ...storage.names import shortened
 from .refusal import Refusal
 
 __all__ = ["Received", "display_name", "file_of", "given_twice", "parsed_json", "too_large"]
@@ -36,7 +37,7 @@ def display_name(name: str) -> str:
     """The last part of a client's file name, in printable characters and of bounded length."""
     last = re.split(r"[/\\]", name)[-1]
     clean = "".join(c if c.isprintable() else "_" for c in last.encode("utf-8", "replace").decode())
-    return clean.strip()[-_MAX_NAME:] or "video"
+    return shortened(clean.strip(), _MAX_NAME) or "video"
 
 
 def file_of(folder: Path, name: str) -> Path:

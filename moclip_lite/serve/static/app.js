@@ -100,6 +100,7 @@ function startWork(name) {
   clearError();
   document.title = `${name}, moclip`;
   byId("work-title").textContent = name;
+  byId("result-name").title = name; // the answer holds a bounded part of it
   show("work-view");
   byId("work-title").focus();
   return state.run;

@@ -40,7 +40,8 @@ export class Player {
   }
 
   get seconds() {
-    return this.hasVideo ? Math.max(0, this.video.currentTime - this.offset) : this.position;
+    if (!this.hasVideo) return this.position;
+    return Math.min(Math.max(0, this.video.currentTime - this.offset), this.duration); // sound may last longer
   }
 
   get playing() {

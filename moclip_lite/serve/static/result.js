@@ -5,7 +5,9 @@ import { STREAMS, Timeline, colours, legend } from "./timeline.js";
 import { KINDS, Vectors, draw } from "./vectors.js";
 
 const byId = (id) => document.getElementById(id);
-const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }; // seconds
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 }; // seconds
+const SLIDER_STEPS = { ...STEPS, ArrowDown: -1, ArrowUp: 1, PageDown: -10, PageUp: 10 }; // elsewhere they scroll the page
+const ROUNDED = 2e-3; // seconds by which times of an answer may differ
 const SHOWN = 5; // labels of the whole video, per stream
 const COLUMNS = [["Start", null], ["End", "number"], ["Label", null], ["Score", "number"]];
 const KIND_NAMES = { csv: "CSV", json: "JSON", vtt: "WebVTT" };
@@ -29,7 +31,7 @@ export class Result {
       byId("video").muted = !on;
       byId("sound").setAttribute("aria-pressed", String(on));
     });
-    byId("result-view").addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", (event) => this.key(event));
   }
 
   async show(job, answer, local) {
@@ -38,6 +40,7 @@ export class Result {
     const end = video.start + video.duration;
     this.content = {
       duration: Math.max(end, 0.01),
+      labelled: timeline ? timeline.start + timeline.duration : 0, // its end
       segments: timeline?.segments ?? [],
       windows: timeline?.windows ?? [],
       threshold: timeline?.threshold ?? 0,
@@ -76,17 +79,19 @@ export class Result {
     this.player.seek(target === null || target === undefined ? fallback : target + 1e-4);
   }
 
+  // Keys of the result, wherever the focus is in it or nowhere, but for those that the focused element uses.
   key(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const slider = event.target === byId("timeline");
-    const plain = slider || event.target === byId("result-title") || event.target === document.body;
-    const now = this.player.seconds;
-    if (slider && event.key in STEPS) this.player.seek(now + STEPS[event.key]);
-    else if (slider && event.key === "Home") this.player.seek(0);
-    else if (slider && event.key === "End") this.player.seek(this.content.duration);
-    else if (plain && event.key === " ") this.player.toggle();
-    else if (event.target.tagName !== "SELECT" && event.key === ",") this.step(-1);
-    else if (event.target.tagName !== "SELECT" && event.key === ".") this.step(1);
+    const { key, target } = event;
+    if (!this.answer || event.altKey || event.ctrlKey || event.metaKey) return;
+    if ((target !== document.body && !byId("main").contains(target)) || target.matches("select, input")) return;
+    const steps = target === byId("timeline") ? SLIDER_STEPS : STEPS;
+    const scrolls = target.matches(".scroll");
+    if (key in steps) this.player.seek(this.player.seconds + steps[key]);
+    else if (key === "Home" && !scrolls) this.player.seek(0);
+    else if (key === "End" && !scrolls) this.player.seek(this.content.duration);
+    else if (key === " " && !target.matches("button, a, .scroll")) this.player.toggle();
+    else if (key === ",") this.step(-1);
+    else if (key === ".") this.step(1);
     else return;
     event.preventDefault();
   }
@@ -100,9 +105,16 @@ export class Result {
     return best?.window ?? null;
   }
 
+  // The segment at a time; the one that reaches the end of the timeline includes it.
+  segmentAt(seconds) {
+    const { segments, labelled } = this.content;
+    const at = seconds + 1e-4; // as for pictures
+    return segments.find((one) => one.start <= at && (at < one.end || one.end > labelled - ROUNDED));
+  }
+
   update(seconds) {
     if (!this.answer) return;
-    const segment = this.content.segments.find((one) => one.start <= seconds && seconds < one.end);
+    const segment = this.segmentAt(seconds);
     const label = segment ? `${segment.label}, ${percent(segment.score)}` : "no label";
     const words = `${clock(seconds)} of ${clock(this.content.duration)}`;
     this.timeline.move(seconds, `${words}, ${label}`);

@@ -79,7 +79,7 @@ export class Timeline {
     for (const segment of this.content.segments) {
       const left = this.x(segment.start), right = Math.max(left + 2, this.x(segment.end));
       const group = svg("g", { class: `block ${this.content.colours.get(segment.label)}` }, [
-        svg("title", {}, [`${segment.label}, ${clock(segment.start)} to ${clock(segment.end)}, ${percent(segment.score)}`]),
+        svg("title", {}, [`${segment.label}, ${clock(segment.start, 1)} to ${clock(segment.end, 1)}, ${percent(segment.score)}`]),
         svg("rect", { x: left + 0.5, y, width: right - left - 1, height: ROWS.blocks, rx: 6 }),
       ]);
       const letters = Math.floor((right - left - 14) / 7.2);
