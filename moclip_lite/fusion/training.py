@@ -84,5 +84,5 @@ def _solve(
         head.take_shapes({name: (int(size),) for name, size in zip(head.state_dict(), sizes, strict=True)})
     share_weights(head.to(device))
     train_loss, accuracy, val_loss = agree(results)
-    row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy, "lr": 0.0}
+    row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy}  # at no learning rate
     return FitResult(0, accuracy, val_loss, [row], time.perf_counter() - started, val_scores, one_frame)

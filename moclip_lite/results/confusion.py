@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import matplotlib
 import numpy as np
@@ -16,9 +16,11 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from ..storage.files import atomic_path, write_text
-from ..storage.names import printable
+from ..storage.names import printable, told_apart
 
 __all__ = ["drawing", "save_confusion_csv", "save_confusion_png"]
+
+_MAX_NAME: Final = 40  # characters beside a matrix
 
 
 @contextmanager
@@ -49,7 +51,7 @@ def save_confusion_png(
     path: Path, confusion: npt.NDArray[np.int64], names: Sequence[str], title: str
 ) -> None:
     """Draw the matrix in percent of each true class; cells have numbers up to 25 classes."""
-    names = [printable(name) for name in names]
+    names = told_apart([printable(name) for name in names], _MAX_NAME)
     share = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     count = len(names)
     side = float(np.clip(2.5 + 0.32 * count, 4, 24))

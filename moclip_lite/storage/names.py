@@ -6,12 +6,22 @@ import html
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 from mv_tools.urls import spelled
 
-__all__ = ["composed", "files_like", "is_blank", "named_reason", "printable", "shortened", "valid_unicode"]
+__all__ = [
+    "composed",
+    "files_like",
+    "is_blank",
+    "named_reason",
+    "printable",
+    "shortened",
+    "told_apart",
+    "valid_unicode",
+]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -41,6 +51,14 @@ def shortened(name: str, length: int) -> str:
     """The beginning and the end, where names differ most, of a name of more than `length` characters."""
     first = (length - 1) // 2
     return name if len(name) <= length else f"{name[:first]}…{name[first + 1 - length :]}"
+
+
+def told_apart(names: Sequence[str], length: int) -> list[str]:
+    """Names shortened to `length` characters; where some become alike, all of them behind their numbers."""
+    short = [shortened(name, length) for name in names]
+    if len(set(short)) == len(set(names)):
+        return short
+    return [shortened(f"{number} {name}", length) for number, name in enumerate(names, 1)]
 
 
 def composed(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..storage.files import atomic_path, write_text
-from ..storage.names import shortened
+from ..storage.names import told_apart
 from .thumbnails import Thumbnail
 from .timeline import Timeline, clock
 
@@ -129,7 +129,7 @@ def _draw_lanes(axis: Any, strip: Strip, lanes: Sequence[str]) -> None:
                     alpha=0.35 + 0.65 * min(max(segment.score, 0.0), 1.0),
                     linewidth=0,
                 )
-    axis.set_yticks(range(len(lanes)), [shortened(label, _MAX_LABEL) for label in lanes])
+    axis.set_yticks(range(len(lanes)), told_apart(lanes, _MAX_LABEL))
     axis.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
     for tick in strip.ticks():
         axis.axvline(tick, color=_LINE, linewidth=0.6, zorder=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def test_folds_have_a_table_and_curves(tmp_path: Path) -> None:
 
 def test_curves_are_drawn_from_the_history() -> None:
     assert curves_svg({}) is None
-    rows = [{"epoch": e, "loss": 1.0, "val_loss": 1.0, "accuracy": 50.0} for e in range(3)]
+    rows = [{"epoch": e, "loss": 1.0, "val_loss": 1.0, "accuracy": 50.0, "lr": 0.1} for e in range(3)]
     svg = curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
     assert svg is not None
     assert "validation %, top-1" in svg
@@ -154,6 +155,32 @@ def test_curves_are_drawn_from_the_history() -> None:
     assert "currentColor" in svg
     assert "<style" not in svg
     assert svg == curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
+
+
+def test_epochs_alone_are_drawn_and_a_single_one_is_marked() -> None:
+    """A head whose weights a solver found has no learning rate."""
+    solved = {"epoch": 0, "loss": 1.0, "val_loss": 1.0, "accuracy": 50.0}
+    trained = [{**solved, "epoch": epoch, "lr": 0.1} for epoch in range(2)]
+    head = {"history": [solved], "best_epoch": 0}
+    assert curves_svg({"run": {"fusion": head}}) is None
+    many = str(curves_svg({"run": {"motion": {"history": trained, "best_epoch": 0}, "fusion": head}}))
+    one = str(curves_svg({"run": {"motion": {"history": trained[:1], "best_epoch": 0}}}))
+    assert "fusion" not in many
+    assert ("fill: #3b82c4" in many, "fill: #3b82c4" in one) == (False, True)  # what has no line has a marker
+
+
+@pytest.mark.usefixtures("no_drawings")
+@pytest.mark.parametrize("end", ["", " with friends in the kitchen"])
+def test_long_names_of_classes_differ_in_the_matrix(end: str, tmp_path: Path) -> None:
+    names = [f"a person with a very long coat is {verb}{end}" for verb in ("running", "walking", "sitting")]
+    write_report(made_run(tmp_path / "run", names), {})
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    matrix = page[page.index('<svg class="matrix"') :]
+    shown = re.findall(r"<title>([^<]*)</title>([^<]*)</text>", matrix[: matrix.index("</svg>")])
+    assert [title for title, _ in shown] == [name for name in names for _ in range(2)]
+    assert len({text for _, text in shown}) == len(names)
+    assert all(len(text) == 26 for _, text in shown)
+    save_confusion_png(tmp_path / "c.png", np.eye(3, dtype=np.int64), [name * 9 for name in names], "fusion")
 
 
 def test_pictures_show_the_highest_scores_of_each_class(clip: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.cli.console import ConsoleReporter, print_table
-from moclip_lite.storage.names import printable, shortened, valid_unicode
+from moclip_lite.storage.names import printable, shortened, told_apart, valid_unicode
 
 HOSTILE = "a\nb\x1b[31m\x9b2J\r\u202egpj\u2028.mp4"
 
@@ -41,6 +41,12 @@ def test_usual_names_are_unchanged_and_controls_are_readable() -> None:
 def test_long_names_keep_beginning_and_end(length: int) -> None:
     assert shortened("a" * length, length) == "a" * length
     assert shortened("take_000001", length) == {8: "tak…0001", 9: "take…0001"}[length]
+
+
+def test_shortened_names_that_become_alike_are_numbered() -> None:
+    assert told_apart(["take_000001", "take_000002"], 8) == ["tak…0001", "tak…0002"]
+    assert told_apart(["take_1_of_9", "take_2_of_9"], 8) == ["1 t…of_9", "2 t…of_9"]
+    assert told_apart(["same", "same"], 8) == ["same", "same"]
 
 
 def test_messages_and_tables_show_names_escaped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
         training: fold -> stage -> result with ``history`` and ``best_epoch``.
 
     Returns:
-        SVG without an XML declaration, or None if nothing was trained.
+        SVG without an XML declaration, or None if nothing was trained in epochs.
     """
     stages = [s for s in _STAGES if any(_history(fold, s) for fold in training.values())]
     if not stages:
@@ -60,8 +60,9 @@ def themed(svg: str) -> str:
 
 
 def _history(fold: Mapping[str, Any], stage: str) -> list[dict[str, float]]:
+    """Rows of a stage's epochs; none of a head whose weights a solver found, at no learning rate."""
     rows = (fold.get(stage) or {}).get("history") or []
-    return [row for row in rows if {"epoch", "loss", "val_loss", "accuracy"} <= row.keys()]
+    return [row for row in rows if {"epoch", "loss", "val_loss", "accuracy", "lr"} <= row.keys()]
 
 
 def _draw(top: Any, bottom: Any, stage: str, training: Mapping[str, Mapping[str, Any]]) -> None:
@@ -70,8 +71,9 @@ def _draw(top: Any, bottom: Any, stage: str, training: Mapping[str, Mapping[str,
     for fold in training.values():
         rows = _history(fold, stage)
         epochs = [row["epoch"] + 1 for row in rows]
+        marker = "." if len(rows) == 1 else ""
         for axes, key in ((top, "loss"), (top, "val_loss"), (bottom, "accuracy")):
-            axes.plot(epochs, [row[key] for row in rows], color=_COLOURS[key], **style)
+            axes.plot(epochs, [row[key] for row in rows], color=_COLOURS[key], marker=marker, **style)
         if not several and rows:
             for axes in (top, bottom):
                 axes.axvline(fold[stage]["best_epoch"] + 1, color=_TEXT, linewidth=0.7, linestyle=":")
@@ -81,4 +83,5 @@ def _draw(top: Any, bottom: Any, stage: str, training: Mapping[str, Mapping[str,
     bottom.set_xlabel("epoch")
     bottom.set_ylabel(f"validation %, {Stream(stage).validation_measure}")
     for axes in (top, bottom):
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.15, color=_TEXT)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from ...storage.names import told_apart
 from .document import Cell, Document, is_number
 
 __all__ = ["to_html"]
@@ -28,6 +29,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["told_apart"] = told_apart
     environment.globals["numeric_columns"] = _numeric_columns
     return environment.get_template("page.html")
 
