@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,23 +56,34 @@ def verify(
     from ..storage.cache import FeatureCache
 
     store = FeatureCache(cache)
-    damaged = upkeep.verify(store)
+    found = upkeep.verify(store, _check_run)
+    damaged = found.damaged
     if remove:
         for entry, _ in damaged:
-            store.remove(entry)
+            upkeep.remove(store, entry)
     if json:
         rows = [{"path": spelled(entry.path), "reason": reason} for entry, reason in damaged]
-        print_json({"damaged": rows, "removed": remove})
+        print_json({"entries": found.entries, "damaged": rows, "removed": remove})
     elif damaged:
         print_table(
-            "damaged entries",
+            f"{len(damaged)} of {_entries(found.entries)} damaged",
             ["entry", "reason"],
             [[spelled(entry.path), reason] for entry, reason in damaged],
         )
     else:
-        err.print("no entry is damaged")
+        err.print(f"{_entries(found.entries)} read, none is damaged")
     if damaged and not remove:
         raise typer.Exit(2)
+
+
+def _check_run(folder: Path) -> None:
+    from ..hub.kept import check_kept
+
+    check_kept(folder)
+
+
+def _entries(count: int) -> str:
+    return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
 @app.command()

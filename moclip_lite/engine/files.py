@@ -2,7 +2,7 @@
 
 ``RUN/onnx/`` holds the motion network and the heads, a few megabytes, and ``model.json``, which describes
 them. The image encoder, tens to hundreds of megabytes and the same for all runs with its weights, lies once
-in the cache under a key of its weights and preprocessing. ``moclip_lite.export.engine`` writes them.
+in the cache (:mod:`.encoder_files`). ``moclip_lite.export.engine`` writes them.
 
 ``model.json`` names digests of the weights files, the settings and the labels that the files were made from,
 and of the files: others are refused, never used.
@@ -16,17 +16,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import CacheUnavailable, CheckpointError
+from ..errors import CheckpointError
 from ..experiment.config import Experiment
 from ..experiment.settings.portable import portable_sections
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
-from ..storage.cache import local_cache_dir
-from ..storage.content_digests import ContentDigests
 from ..storage.digest import digest_file
-from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
 from ..training.weights_file import labels_digest
+from .encoder_files import encoder_file, file_digest
 from .model_json import INT8, MODEL_JSON, read_model_json
 
 __all__ = [
@@ -36,8 +34,6 @@ __all__ = [
     "OtherSettings",
     "answering_heads",
     "drafts_of",
-    "encoder_file",
-    "file_digest",
     "int8_by_default",
     "int8_is_undecided",
     "is_exported",
@@ -70,11 +66,6 @@ def is_exported(folder: FoldFolder) -> bool:
 def drafts_of(folder: FoldFolder) -> list[Path]:
     """What a killed export left."""
     return sorted(onnx_folder(folder).glob(f"{DRAFT}*"))
-
-
-def encoder_file(experiment: Experiment, key: str) -> Path:
-    """Where the image encoder of a key lies in the local cache folder, whether or not it is there."""
-    return local_cache_dir(experiment.cache.dir) / ENCODERS / key[:2] / f"{key}.onnx"
 
 
 def answering_heads(folder: FoldFolder) -> list[Stream]:
@@ -275,15 +266,6 @@ def int8_is_undecided(folder: FoldFolder) -> bool:
         return False
     description = read_model_json(path)
     return bool(description.get("encoder")) and INT8 not in description
-
-
-def file_digest(path: Path) -> str:
-    """Digest of an image encoder's file, remembered in the cache: hashing takes as long as loading."""
-    try:
-        known = ContentDigests(path.parents[2] / "digests.sqlite").of([path])
-    except CacheUnavailable:  # read-only
-        known = {}
-    return known.get(path) or digest_file(path)
 
 
 def _check(path: Path, expected: str, found: str | None) -> None:

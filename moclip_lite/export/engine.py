@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.files import DRAFT, drafts_of, encoder_file, file_digest, made_from, onnx_folder
+from ..engine.encoder_files import encoder_file, file_digest, keep_encoder, kept_encoder
+from ..engine.files import DRAFT, drafts_of, made_from, onnx_folder
 from ..engine.pictures import PictureRules
 from ..errors import CheckpointError
 from ..predict.classifier import Classifier
@@ -20,7 +22,6 @@ from ..progress import Reporter, Silent
 from ..results.fold_folder import FoldFolder
 from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
-from ..storage.files import cache_access
 from .classifier import MAX_BYTES, describe, export_heads, export_motion, export_segments
 from .compare import compare_files
 from .install import install
@@ -69,7 +70,7 @@ def _export(run: Path, reporter: Reporter) -> list[Exported]:
         encoder: dict[str, Any] = {}
         pictures: list[Exported] = []
         if classifier.heads:
-            encoder, pictures = _export_encoder(classifier, metadata, reporter)
+            encoder, pictures = _export_encoder(classifier, metadata, drafts, reporter)
         files = {file.path.stem: file.path for file in exported}
         if encoder:
             files["pictures"] = encoder_file(classifier.experiment, encoder["key"])
@@ -79,7 +80,7 @@ def _export(run: Path, reporter: Reporter) -> list[Exported]:
 
 
 def _export_encoder(
-    classifier: Classifier, metadata: dict[str, Any], reporter: Reporter
+    classifier: Classifier, metadata: dict[str, Any], drafts: Path, reporter: Reporter
 ) -> tuple[dict[str, Any], list[Exported]]:
     """The image encoder in the cache, written if it is not there.
 
@@ -101,14 +102,16 @@ def _export_encoder(
         reporter.warn(f"no ONNX file of {classifier.encoder.describe()}: {error}; PyTorch will answer")
         return {}, []
     settings = [rules, network.normalize, OPSET, classifier.encoder.weights_digest]
-    key = digest_bytes([json.dumps(settings, sort_keys=True).encode()])
-    path = encoder_file(classifier.experiment, key)
+    origin = digest_bytes([json.dumps(settings, sort_keys=True).encode()])
+    key = kept_encoder(classifier.experiment, origin)
     description = {"weights": classifier.encoder.weights_digest, "preprocessing": {"pictures": rules}}
     written: list[Exported] = []
-    with cache_access(path.parents[2]):
-        if not path.is_file():
-            reporter.say(f"writing {classifier.encoder.describe()} as ONNX into the cache: {path}")
-            names = {"inputs": ["pictures"], "outputs": ["features"]}
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written = [export_network(network, [example], path, metadata=description, **names)]
+    if key is None:
+        reporter.say(f"writing {classifier.encoder.describe()} as ONNX into the cache")
+        names = {"inputs": ["pictures"], "outputs": ["features"]}
+        draft = drafts / "pictures.onnx"
+        exported = export_network(network, [example], draft, metadata=description, **names)
+        key = keep_encoder(classifier.experiment, origin, draft)
+        written = [replace(exported, path=encoder_file(classifier.experiment, key))]
+    path = encoder_file(classifier.experiment, key)
     return {"key": key, "digest": file_digest(path), "bytes": path.stat().st_size}, written

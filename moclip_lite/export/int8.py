@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,7 +23,8 @@ from ..appearance.frames import energy_of, read_frames
 from ..datasets import Clip
 from ..datasets.clip_errors import CLIP_ERRORS
 from ..engine.base import Engine, Floats
-from ..engine.files import EngineFiles, encoder_file, file_digest, int8_by_default, onnx_folder
+from ..engine.encoder_files import encoder_file, file_digest, keep_encoder
+from ..engine.files import DRAFT, EngineFiles, int8_by_default, onnx_folder
 from ..engine.model_json import INT8, MODEL_JSON, read_model_json, write_model_json
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
@@ -34,7 +36,6 @@ from ..results.held_out import read_held_out
 from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
 from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
-from ..storage.files import atomic_path, cache_access
 from ..streams import ANSWERS
 from .compared_clips import MOST_CLIPS, ComparedClips, compared_clips, require_clips
 
@@ -131,18 +132,15 @@ def _write_compared(
         Int8Refused, MoclipError: see :func:`export_int8`.
     """
     assert files.encoder is not None
-    key = digest_bytes([json.dumps([files.description["encoder"]["key"], _METHOD]).encode()])
-    path = encoder_file(classifier.experiment, key)
-    with cache_access(path.parents[2]):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as draft:
-            _quantize(files.encoder, draft)
-            given = EngineFiles(files.networks, draft, files.description, int8=True)
-            quantized = OnnxEngine(given, classifier.experiment, folder)
-            comparison = _compare(
-                classifier, quantized, compared_clips(classifier, folder, reporter), reporter
-            )
-    return path, key, comparison
+    origin = digest_bytes([json.dumps([files.description["encoder"]["key"], _METHOD]).encode()])
+    with tempfile.TemporaryDirectory(dir=onnx_folder(folder), prefix=DRAFT) as name:
+        draft = Path(name) / "pictures.onnx"
+        _quantize(files.encoder, draft)
+        given = EngineFiles(files.networks, draft, files.description, int8=True)
+        quantized = OnnxEngine(given, classifier.experiment, folder)
+        comparison = _compare(classifier, quantized, compared_clips(classifier, folder, reporter), reporter)
+        key = keep_encoder(classifier.experiment, origin, draft)
+    return encoder_file(classifier.experiment, key), key, comparison
 
 
 def _quantize(source: Path, target: Path) -> None:

@@ -18,12 +18,11 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from ..engine.model_json import MODEL_JSON, read_model_json
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_run_settings
 from ..experiment.settings.portable import portable
 from ..progress import Reporter
-from ..results.fold_folder import ONNX_FOLDER, FoldFolder
+from ..results.fold_folder import FoldFolder
 from ..storage.cache import default_cache_dir
 from ..storage.files import cache_access, read_json, write_json, write_text
 from ..storage.lock import FolderLock
@@ -32,6 +31,7 @@ from ..storage.upkeep import HUB, HUB_LOCK, remove_run
 from .address import HubAddress
 from .check import check_run, refusal
 from .client import HubError, HubOffline, client, explained
+from .kept import is_whole, write_digests
 from .portable import RUN_FILES, WEIGHTS
 
 __all__ = ["fetched", "pull"]
@@ -40,7 +40,6 @@ _MAX_TEXT: Final = 64 * 2**20
 _MAX_WEIGHTS: Final = 4 * 2**30
 _MAIN: Final = "main"
 _REVISIONS: Final = "revisions.json"
-_SIZES: Final = ".files.json"  # in a folder of the cache: name -> bytes of the fetched files
 _DRAFT: Final = ".pull-draft"  # in an empty folder that a pull fills
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 
@@ -115,13 +114,13 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
         _touch(copy)
         return copy
     folder = place / commit
-    if not _is_whole(folder):
+    if not is_whole(folder):
         with cache_access(place):
             place.mkdir(parents=True, exist_ok=True)
             lock = FileLock(place / HUB_LOCK)
             lock.acquire()
         try:
-            if not _is_whole(folder):  # another process may have fetched it meanwhile
+            if not is_whole(folder):  # another process may have fetched it meanwhile
                 _replace(api, address, commit, folder, reporter)
         finally:
             lock.release()
@@ -144,59 +143,11 @@ def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter:
     draft = folder.with_name(f".{folder.name}-draft")
     try:
         _fetch(api, address, commit, draft, reporter)
-        _write_sizes(draft)
+        write_digests(draft)
         remove_run(folder)
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a folder of the cache holds all files that were fetched, in their sizes.
-
-    ONNX files may be others than those fetched: ``moclip export --engine`` writes them anew, and their engine
-    checks their digests. They must only be there.
-
-    Folders that an older version wrote, or that were put there, have no sizes: each must pass
-    :func:`~moclip_lite.hub.check.check_run`, and gets them where the cache can be written.
-    """
-    if folder.is_dir() and not (folder / _SIZES).exists():
-        return _is_usable(folder)
-    try:
-        listed = read_json(folder / _SIZES)
-        sizes = {name: size for name, size in listed.items() if not name.startswith(f"{ONNX_FOLDER}/")}
-        if not sizes or any((folder / name).stat().st_size != size for name, size in sizes.items()):
-            return False
-        return len(sizes) == len(listed) or _has_networks(folder)
-    except (CheckpointError, OSError, AttributeError):
-        return False
-
-
-def _has_networks(folder: Path) -> bool:
-    """Whether a folder has the ONNX files that its model.json lists.
-
-    Raises:
-        CheckpointError: model.json is missing or damaged.
-    """
-    place = folder / ONNX_FOLDER
-    return all((place / name).is_file() for name in read_model_json(place / MODEL_JSON).get("files", {}))
-
-
-def _is_usable(folder: Path) -> bool:
-    """Whether prediction can use a folder of the cache without sizes, which are written."""
-    try:
-        check_run(FoldFolder(folder))
-    except (MoclipError, OSError, ValueError):
-        return False
-    with suppress(OSError, MoclipError):
-        _write_sizes(folder)
-    return True
-
-
-def _write_sizes(folder: Path) -> None:
-    """Write what :func:`_is_whole` reads."""
-    names = (name for name in RUN_FILES if (folder / name).is_file())
-    write_json(folder / _SIZES, {name: (folder / name).stat().st_size for name in names})
 
 
 def _remember(place: Path, address: HubAddress, commit: str) -> None:
@@ -229,7 +180,7 @@ def _kept(place: Path, address: HubAddress) -> Path | None:
     else:
         return None
     newest = sorted(copies, key=lambda path: path.stat().st_mtime, reverse=True)
-    return next(filter(_is_whole, newest), None)
+    return next(filter(is_whole, newest), None)
 
 
 def _commit(api: Any, address: HubAddress) -> str:

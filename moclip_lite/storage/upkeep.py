@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
-from ..errors import CheckpointError
+from ..errors import CacheUnavailable, CheckpointError, MoclipError
 from .cache import KEY_LENGTH, Entry, FeatureCache
+from .digest import digest_file
 from .files import cache_access
 
-__all__ = ["ENCODERS", "HUB", "HUB_LOCK", "other_entries", "prune", "remove_run", "verify"]
+__all__ = [
+    "ENCODERS",
+    "HUB",
+    "HUB_LOCK",
+    "Verified",
+    "other_entries",
+    "prune",
+    "remove",
+    "remove_run",
+    "verify",
+]
 
 ENCODERS: Final = "encoder_onnx"
-"""Image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
-
+"""Image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``, counted and pruned as a stage. A key is a
+digest of what the file was made from, and one of its content."""
 
 HUB: Final = "hub"
 """Run folders of the hub, ``root/hub/user--name/commit``: each is counted and pruned as an entry."""
@@ -33,7 +47,7 @@ def other_entries(cache: FeatureCache) -> list[Entry]:
         return []
     entries = []
     for path in sorted(cache.root.glob(f"{ENCODERS}/??/*.onnx")):
-        if len(path.stem) == KEY_LENGTH:
+        if len(path.stem) >= KEY_LENGTH:
             with suppress(OSError):  # removed by another process
                 stat = path.stat()
                 entries.append(Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime))
@@ -49,19 +63,54 @@ def _folder_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def verify(cache: FeatureCache) -> list[tuple[Entry, str]]:
-    """Read every entry; return the damaged ones with the reason. None is removed."""
+@dataclass(frozen=True)
+class Verified:
+    """How many entries were read, and the damaged ones with the reason."""
+
+    entries: int
+    damaged: list[tuple[Entry, str]]
+
+
+def verify(cache: FeatureCache, check_run: Callable[[Path], None]) -> Verified:
+    """Read every entry. None is removed.
+
+    Args:
+        cache: the cache.
+        check_run: raises MoclipError or ValueError where a run folder of the hub is damaged.
+
+    Raises:
+        CacheUnavailable: there is none, or it can't be read.
+    """
+    entries, others = list(cache.entries()), other_entries(cache)
+    if not entries and (cache.far is not None or not cache.root.exists()):
+        raise CacheUnavailable(f"there is no cache at {cache.shown}; name one with --cache")
+    others = [entry for entry in others if not entry.path.name.startswith(".")]  # what a killed fetch left
+    checks = [(entry, partial(_check_arrays, cache, entry)) for entry in entries]
+    checks += [(entry, partial(_check_other, entry, check_run)) for entry in others]
     damaged = []
-    for entry in cache.entries():
+    for entry, check in checks:
         try:
-            if cache.far is not None:
-                cache.read_bytes(cache.far.read(entry.stage, entry.key) or b"", entry.key)
-            else:
-                with cache_access(cache.root):
-                    cache.read_file(entry.path, entry.key)
-        except CheckpointError as error:
+            with cache_access(cache.root):
+                check()
+        except CacheUnavailable:
+            raise
+        except (MoclipError, ValueError) as error:
             damaged.append((entry, str(error)))
-    return damaged
+    return Verified(len(checks), damaged)
+
+
+def _check_arrays(cache: FeatureCache, entry: Entry) -> None:
+    if cache.far is not None:
+        cache.read_bytes(cache.far.read(entry.stage, entry.key) or b"", entry.key)
+    else:
+        cache.read_file(entry.path, entry.key)
+
+
+def _check_other(entry: Entry, check_run: Callable[[Path], None]) -> None:
+    if entry.stage == HUB:
+        check_run(entry.path)
+    elif digest_file(entry.path) != entry.key[KEY_LENGTH:]:
+        raise CheckpointError("its content does not match the digest in its name")
 
 
 def prune(
@@ -86,14 +135,22 @@ def prune(
         for lock in [path for path in cache.root.glob("locks/*.lock") if _old(path)]:
             _remove_free(lock)
     for entry in [*cache.entries(), *other_entries(cache)]:
-        if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-            if entry.stage == HUB and "/" in entry.key:  # a run folder, also if it is gone meanwhile
-                if not _remove_run(entry.path):
-                    continue
-            else:
-                cache.remove(entry)
+        meant = (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit)
+        if meant and remove(cache, entry):
             count, freed = count + 1, freed + entry.size
     return count, freed
+
+
+def remove(cache: FeatureCache, entry: Entry) -> bool:
+    """Remove an entry; False for a run folder of a hub repository that is being fetched, or that is gone.
+
+    Raises:
+        CacheUnavailable: the folder or the URL can't be written.
+    """
+    if entry.stage == HUB and "/" in entry.key:  # a run folder, also if it is gone meanwhile
+        return _remove_run(entry.path)
+    cache.remove(entry)
+    return True
 
 
 def _remove_run(folder: Path) -> bool:

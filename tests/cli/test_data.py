@@ -100,6 +100,14 @@ def test_prepare_synthetic(tmp_path: Path) -> None:
 # cache
 
 
+def test_verify_tells_that_there_is_no_cache(tmp_path: Path) -> None:
+    assert_refused(
+        moclip("cache", "verify", "--cache", tmp_path / "x"), f"there is no cache at {tmp_path / 'x'}"
+    )
+    (tmp_path / "x").mkdir()
+    assert "0 entries read" in assert_ok(moclip("cache", "verify", "--cache", tmp_path / "x")).err
+
+
 def test_cache_info_verify_prune(folders: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     extract = (
@@ -124,6 +132,7 @@ def test_cache_info_verify_prune(folders: Path, tmp_path: Path) -> None:
     assert "motion" in assert_ok(moclip("cache", "info", "--cache", cache)).out
 
     assert assert_ok(moclip("cache", "verify", "--cache", cache, "--json")).json == {
+        "entries": 8,
         "damaged": [],
         "removed": False,
     }
@@ -136,7 +145,9 @@ def test_cache_info_verify_prune(folders: Path, tmp_path: Path) -> None:
     assert [row["path"] for row in verified.json["damaged"]] == [str(broken)]
     assert "digest" in verified.json["damaged"][0]["reason"]
     assert broken.exists()
+    assert "1 of 8 entries damaged" in moclip("cache", "verify", "--cache", cache).out
     assert_ok(moclip("cache", "verify", "--cache", cache, "--remove"))
+    assert "7 entries read, none is damaged" in assert_ok(moclip("cache", "verify", "--cache", cache)).err
     assert not broken.exists()
 
     assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--days", 1)).err

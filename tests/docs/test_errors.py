@@ -365,6 +365,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "another run is at work": lambda p: ("run", data(p), "--run-dir", p / "run", *sets(MOTION_ONLY)),
     "can't be the run folder": lambda p: ("run", data(p), "--run-dir", written(p / "file", "x")),
     "the cache folder": lambda p: ("cache", "info", "--cache", written(p / "file", "x")),
+    "there is no cache at": lambda p: ("cache", "verify", "--cache", p / "absent"),
     "clip.pretrained: unknown": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--pretrained", "opnai"),
     "no such checkpoint": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--pretrained", p / "missing.pt"),
     "does not say how it was trained": lambda p: (

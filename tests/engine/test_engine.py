@@ -260,6 +260,10 @@ def test_a_damaged_encoder_is_noticed(copied: Path) -> None:
         path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
         with pytest.raises(CheckpointError, match="damaged or was replaced"):
             Classifier.load(copied, engine="onnx")
+        found = moclip("cache", "verify", "--cache", path.parents[2], "--json").json["damaged"]
+        assert [row["path"] for row in found] == [str(path)]
+        assert_ok(moclip("export", copied, "--engine"))
+        assert path.read_bytes() == body
     finally:
         path.write_bytes(body)
     assert Classifier.load(copied, engine="onnx").engine.name == "onnx"

@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from moclip_lite.engine.model_json import write_model_json
-from moclip_lite.hub import local_run, pull
+from moclip_lite.hub import kept, local_run, pull
 from moclip_lite.hub.address import HubAddress
 from moclip_lite.hub.portable import RUN_FILES
 from moclip_lite.progress import Silent
@@ -52,6 +52,9 @@ def test_an_incomplete_folder_is_replaced(name: str, hub: FakeHub, walks: Reposi
     assert local_run("hf://user/walks") == folder
     assert (folder / name).read_bytes() == content
     (folder / name).write_bytes(content[:-1])
+    assert local_run("hf://user/walks") == folder
+    assert (folder / name).read_bytes() == content
+    (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert local_run("hf://user/walks") == folder
     assert (folder / name).read_bytes() == content
 
@@ -112,7 +115,8 @@ def test_a_folder_without_sizes_answers_without_a_connection(
     content = sizes.read_bytes()
     sizes.unlink()
     if not writable:
-        monkeypatch.setattr(pull, "write_json", _read_only)
+        for module in (kept, pull):
+            monkeypatch.setattr(module, "write_json", _read_only)
     hub.requests.clear()
     assert local_run("hf://user/walks") == folder
     assert not [request for request in hub.requests if "resolve" in request or "tree" in request]
@@ -250,6 +254,24 @@ def test_the_cache_counts_and_prunes_them(hub: FakeHub, walks: Repository, place
     assert "removed 1 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
     assert not folder.exists()
     assert local_run("hf://user/walks") == folder
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_cache_verifies_them(listed: bool, hub: FakeHub, walks: Repository, place: Path) -> None:
+    folder = local_run("hf://user/walks")
+    (place / f".{folder.name}-draft").mkdir()  # of a fetch that was killed
+    if not listed:
+        (folder / ".files.json").unlink()
+    assert "1 entry read, none is damaged" in assert_ok(moclip("cache", "verify")).err
+    weights = folder / "motion.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    found = moclip("cache", "verify", "--json")
+    assert found.code == 2
+    assert [row["path"] for row in found.json["damaged"]] == [str(folder)]
+    assert "motion.safetensors" in found.json["damaged"][0]["reason"]
+    assert_ok(moclip("cache", "verify", "--remove"))
+    assert not folder.exists()
 
 
 def test_a_run_in_use_is_not_pruned_by_age(

@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.errors import CacheUnavailable, MoclipError
+from moclip_lite.hub.kept import check_kept
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache, default_cache_dir
 from moclip_lite.storage.cache_keys import STAGES, cache_key, cached_stages, stage_versions
-from moclip_lite.storage.upkeep import ENCODERS, other_entries, prune, verify
+from moclip_lite.storage.digest import digest_bytes
+from moclip_lite.storage.upkeep import ENCODERS, Verified, other_entries, prune, verify
 
 KEY = "ab" * 16
 ARRAYS = {"features": np.arange(12, dtype=np.float32).reshape(3, 4), "empty": np.array([0], np.uint8)}
@@ -54,7 +56,7 @@ def test_a_damaged_entry_is_never_used(tmp_path: Path, damage: str, caplog: pyte
         path.write_bytes(cache.path("clip", "cd" * 16).read_bytes())
     else:
         path.write_text("not tensors")
-    damaged = {entry.key for entry, _ in verify(cache)}
+    damaged = {entry.key for entry, _ in verify(cache, check_kept).damaged}
     assert KEY in damaged
     logging.getLogger("moclip").propagate = True
     with caplog.at_level(logging.WARNING, logger="moclip.cache"):
@@ -127,7 +129,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0]
     cache = FeatureCache(tmp_path)
     assert len(list(cache.entries())) == 30
-    assert verify(cache) == []
+    assert verify(cache, check_kept).damaged == []
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -202,13 +204,17 @@ def test_without_a_home_the_user_chooses_a_folder(monkeypatch: pytest.MonkeyPatc
 def test_encoders_are_counted_and_pruned(tmp_path: Path) -> None:
     """ONNX files of image encoders lie in the cache beside its entries."""
     cache = FeatureCache(tmp_path)
-    path = tmp_path / ENCODERS / "ab" / f"{'ab' * 16}.onnx"
+    path = tmp_path / ENCODERS / "ab" / f"{'ab' * 16}{digest_bytes([b'12345'])}.onnx"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"12345")
     (path.parent / "other.onnx").touch()  # not ours
     assert [(entry.stage, entry.path, entry.size) for entry in other_entries(cache)] == [(ENCODERS, path, 5)]
     assert list(cache.entries()) == []
-    assert verify(cache) == []
+    assert verify(cache, check_kept) == Verified(1, [])
+    path.write_bytes(b"12346")
+    ((entry, reason),) = verify(cache, check_kept).damaged
+    assert entry.path == path
+    assert "does not match the digest" in reason
     assert ENCODERS in cached_stages()
     assert prune(cache, "motion") == (0, 0)
     assert prune(cache, older_than_days=1) == (0, 0)

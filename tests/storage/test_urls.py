@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
+from moclip_lite.hub.kept import check_kept
 from moclip_lite.storage import lease, mirror, snapshot
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.objects import ObjectFolder, Version
@@ -291,6 +292,8 @@ def test_cache_entries_go_to_the_url_and_come_from_it(folder: Path, here: Path) 
         None,
         False,
     )
+    with pytest.raises(CacheUnavailable, match="there is no cache at s3://"):
+        verify(cache, check_kept)
     cache.put("motion", KEY, {"x": np.arange(3)})
     assert cache.has("motion", KEY)
     shutil.rmtree(here)
@@ -302,7 +305,7 @@ def test_cache_entries_go_to_the_url_and_come_from_it(folder: Path, here: Path) 
     assert arrays is not None
     np.testing.assert_array_equal(arrays["x"], np.arange(3))
     assert [(entry.stage, entry.key) for entry in other.entries()] == [("motion", KEY)]
-    assert verify(other) == []
+    assert verify(other, check_kept).damaged == []
     assert prune(other, "motion")[0] == 1
     assert not FeatureCache(folder).has("motion", KEY)
 
@@ -320,7 +323,7 @@ def test_a_damaged_entry_at_the_url_is_made_again(server: Server, folder: Path, 
     path.write_bytes(path.read_bytes()[:-2])
     shutil.rmtree(here)
     cache = FeatureCache(folder)
-    assert len(verify(cache)) == 1
+    assert len(verify(cache, check_kept).damaged) == 1
     assert cache.get("motion", KEY) is None
     assert not path.exists()
 
