@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from filelock import FileLock, Timeout
-
 from mv_tools import SourceChanged
 from mv_tools.atomic import remove_drafts
 from mv_tools.remote import RangeReader, RemoteFile
@@ -18,6 +16,7 @@ from mv_tools.urls import is_url, spelled
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.lease import Lease
+from ..storage.lock import FolderLock
 from ..storage.objects import ObjectFolder
 from .index import BLOCK, Shard
 
@@ -132,16 +131,9 @@ class ShardFolder:
             with Lease(self._remote, LOCK, "packing").held():
                 yield
             return
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ConfigError(f"{self}: another process is packing into this folder") from error
-        try:
+        busy = ConfigError(f"{self}: another process is packing into this folder")
+        with FolderLock(self.path / LOCK).held(busy):
             yield
-        finally:
-            lock.release()
-            (self.path / LOCK).unlink(missing_ok=True)
 
 
 class _CheckedFile(RangeReader):
