@@ -118,7 +118,7 @@ def test_importing_any_module_changes_nothing_in_the_process() -> None:
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
     before = {name: repr(value) for name, value in dict.items(matplotlib.rcParams)}
     save_confusion_png(tmp_path / "c.png", np.eye(3, dtype=np.int64), ["$a", "b$", "$c$"], "$ title")
-    rows = [{"epoch": i, "loss": 1.0, "val_loss": 2.0, "accuracy": 50.0} for i in range(3)]
+    rows = [{"epoch": i, "lr": 0.1, "loss": 1.0, "val_loss": 2.0, "accuracy": 50.0} for i in range(3)]
     assert curves_svg({"split1": {"motion": {"history": rows, "best_epoch": 1}}}) is not None
     assert {name: repr(value) for name, value in dict.items(matplotlib.rcParams)} == before
     if "matplotlib.pyplot" in sys.modules:

@@ -134,10 +134,11 @@ def test_full_disk_keeps_what_was_finished(tiny_disk: Callable[[int], Path], tmp
 
 
 def test_full_disk_is_foreseen(tiny_disk: Callable[[int], Path], tmp_path: Path) -> None:
-    data = class_folders(tmp_path / "data")
-    cache = tiny_disk(64 << 10) / "cache"
+    """Nothing is read where not even entries without motion would fit."""
+    data = class_folders(tmp_path / "data", per_class=40, frames=4)
+    cache = tiny_disk(36 << 10) / "cache"
     words = ("extract", "motion", data, "--cache", cache, "--failures", tmp_path / "f.csv")
-    assert_refused(moclip(*words), "8 clips", "free")
+    assert_refused(moclip(*words), "80 more clips", "free")
     assert entries(cache, "motion") == []
 
 
