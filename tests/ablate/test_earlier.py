@@ -26,6 +26,7 @@ class _Said(Silent):
         self.said.append(text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("grid_in_process")
 def test_a_grid_of_another_base_says_once_that_earlier_runs_are_replaced(tmp_path: Path) -> None:
     """Before the cells start; neither the first time nor where the runs are finished already."""

@@ -320,6 +320,7 @@ def test_a_device_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch, 
         assert_refused(moclip("index", tmp_path, *words), f"no device '{name}'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

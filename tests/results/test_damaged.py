@@ -133,6 +133,7 @@ def test_the_times_of_stages(tmp_path: Path) -> None:
     assert sweep(path, {json.dumps(["x", {}]): 1.5}, read) == 0
 
 
+@pytest.mark.slow
 def test_metrics(tmp_path: Path) -> None:
     run = tmp_path / "run"
     made_run(run, ["a", "b"])
@@ -141,6 +142,7 @@ def test_metrics(tmp_path: Path) -> None:
     assert sweep(path, {k: v for k, v in document.items() if k != "motion"}, lambda: Metrics.read(path)) > 100
 
 
+@pytest.mark.slow
 def test_the_history_of_a_training(tmp_path: Path) -> None:
     run = tmp_path / "run"
     made_run(run, ["a", "b"])

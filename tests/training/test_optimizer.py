@@ -81,6 +81,7 @@ def test_operations_are_those_of_torch(gradients: bool) -> None:
     assert cost["gflops"] == 2 * counter.get_total_flops() / 1e9
 
 
+@pytest.mark.slow
 def test_neither_imports_the_compiler() -> None:
     program = """
 import sys, torch
