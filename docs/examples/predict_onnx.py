@@ -11,15 +11,15 @@ import numpy as np
 from onnxruntime import InferenceSession
 from PIL import Image
 
-from moclip_lite.appearance.frames import read_clip_frames
+from moclip_lite.appearance.pooling import pool_frames
 from moclip_lite.appearance.settings import AppearanceSettings
-from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
+from moclip_lite.predict.read_file import FileReader
 
 folder, clip = Path(sys.argv[1]), Path(sys.argv[2])
 description = json.loads((folder / "model.json").read_text())
 networks = {name: InferenceSession(folder / name) for name in description["files"]}
-preprocessing = description["preprocessing"]  # which motion and frames are read, how frames are resized
+preprocessing = description["preprocessing"]  # which motion is read, how frames are resized
 
 
 def prepare(picture):
@@ -38,15 +38,19 @@ def prepare(picture):
     return np.asarray(image, np.float32).transpose(2, 0, 1) / 255
 
 
-motion = read_motion_clip(clip, MotionSpec(**preprocessing["motion"])) if "motion.onnx" in networks else None
+# Frames may be chosen, cropped and pooled by the motion of the clip: the settings of the run say how.
+spec = MotionSpec(**preprocessing["motion"]) if "motion.onnx" in networks else None
+looks = AppearanceSettings(**description["clip"]) if "pictures.onnx" in networks else None
+read = FileReader(clip, spec, looks).both()
+motion = read.motion
 if motion is not None:
     scores, tokens = networks["motion.onnx"].run(None, {"motion": motion.motion[None].astype(np.float32)})
-if "pictures.onnx" in networks:
-    frames = AppearanceSettings(**{key: preprocessing["pictures"][key] for key in ("frames", "positions")})
-    pictures = np.stack([prepare(picture) for picture in read_clip_frames(clip, frames)])
+if looks is not None:
+    pictures = np.stack([prepare(picture) for picture in read.pictures])
     takes_clips = len(networks["pictures.onnx"].get_inputs()[0].shape) == 5  # a video encoder
     pictures = pictures[None] if takes_clips else pictures
     (features,) = networks["pictures.onnx"].run(None, {"pictures": pictures})
+    features = pool_frames(features, looks.pooling, read.facts)
     has_motion = motion is not None and not motion.empty and "fusion.onnx" in networks
     head = networks["fusion.onnx" if has_motion else "appearance.onnx"]
     size = head.get_inputs()[0].shape[-1]  # the appearance head takes motion tokens and ignores them

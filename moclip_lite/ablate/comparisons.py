@@ -35,9 +35,10 @@ def comparisons(ablation: Ablation, runs: Sequence[GridRun]) -> Comparisons:
     """Every cell against the reference, paired by test, in percentage points.
 
     A test is a clip with a seed and a fold; the tests that both cells have count equally. Where both have
-    all tests, the difference is that of the means. The interval is a paired cluster bootstrap over groups
-    (over clips where groups are unknown); p is of a permutation test over the same units, adjusted for the
-    number of comparisons (Holm). ``left_out`` counts tests that only one of the two cells has.
+    all tests, and as many of each seed, the difference is that of the means. The interval is a paired
+    cluster bootstrap over groups (over clips where groups are unknown); p is of a permutation test over the
+    same units, adjusted for the number of comparisons (Holm). ``left_out`` counts tests that only one of the
+    two cells has.
     """
     reference = _tests(ablation.stream, ablation.reference, runs)
     rows, points = [], []

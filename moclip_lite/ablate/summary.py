@@ -114,8 +114,8 @@ def summary_markdown(
         parts += [
             f"## {Stream(ablation.stream).words}: difference from {cell_words(ablation.reference)}",
             markdown_table(*difference_table(ablation, differences)),
-            "Points are paired by test: a clip with the same seed and fold in both cells; "
-            f"all tests count equally. {_unpaired(differences)} Paired cluster bootstrap "
+            "Points are paired by test: a clip with the same seed and fold in both cells. "
+            f"{_unpaired(differences)} Paired cluster bootstrap "
             "and permutation test over groups of clips (over clips where groups are unknown); p is adjusted "
             "for the number of comparisons (Holm). The spread of the seeds is in the table above, not here.",
         ]
@@ -128,11 +128,11 @@ def summary_markdown(
 
 
 def _unpaired(differences: pd.DataFrame) -> str:
-    """Whether the points are the difference of the means beside them."""
+    """A sentence on tests that the points leave out, and on the means beside them."""
+    means = "The means above count each seed once, the points all tests."
     unpaired = int(differences["left_out"].max())
     if not unpaired:
-        return "They are the differences of the means above."
+        return means
     return (
-        f"They are not the differences of the means above: up to {unpaired} tests "
-        "of one cell have no partner in the reference and are left out here."
+        f"{means} Up to {unpaired} tests of one cell have no partner in the reference and are left out here."
     )

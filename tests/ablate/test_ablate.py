@@ -236,8 +236,8 @@ def test_summary_states_how_points_are_paired(tmp_path: Path) -> None:
     ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1]))
     runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, clips=40)
     for kept, words in (
-        (runs, "They are the differences"),
-        (runs[:-1], "up to 40 tests of one cell have no partner"),
+        (runs, "count each seed once, the points all tests. Paired"),
+        (runs[:-1], "Up to 40 tests of one cell have no partner"),
     ):
         table, found = summarize(tidy_table(kept), ["fusion.head"]), comparisons(ablation, kept)
         summary_markdown(tmp_path / "s.md", ablation, table, found, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,6 +130,22 @@ def test_the_files_answer_as_predict_does(
         found = dict(answer(exported, clip))
         assert max(found, key=lambda label: found[label]) == wanted.ranking[0][0]
         assert found == pytest.approx(dict(wanted.ranking), abs=1e-4)
+
+
+def test_the_example_crops_and_pools_as_predict_does(
+    trained: TrainedRun, exported: Path, tmp_path: Path
+) -> None:
+    pixels = np.pad(panning(12, 160, 120), ((0, 0), (40, 40), (0, 0), (0, 0)))
+    clip = encode(tmp_path / "bordered.mp4", pixels, **H264)
+    folder = Path(shutil.copytree(exported, tmp_path / "onnx"))
+    about = json.loads((folder / "model.json").read_text())
+    plain = dict(answer(folder, clip))
+    about["clip"] |= {"crop_borders": True, "pooling": "max", "frames": 2}
+    (folder / "model.json").write_text(json.dumps(about))
+    overrides = [f"clip.{name}={about['clip'][name]}" for name in ("crop_borders", "pooling", "frames")]
+    wanted = Classifier.load(trained.folder, device="cpu", overrides=overrides).explain(clip, top_k=5)
+    assert dict(answer(folder, clip)) == pytest.approx(dict(wanted.ranking), abs=1e-4)
+    assert dict(wanted.ranking) != pytest.approx(plain, abs=1e-4)
 
 
 def test_the_files_say_what_their_user_must_know(trained: TrainedRun, exported: Path) -> None:
