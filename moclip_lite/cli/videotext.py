@@ -135,6 +135,7 @@ def train_video_text(
     """Train a MobileViCLIP on clips and captions. Under torchrun the batches of all processes form one batch.
 
     A clip that can't be read is reported and left out with its captions; the exit code is then 2.
+    Clips that are not there are refused.
 
     Example: moclip train video-text captions.csv --root clips --out runs/video-text
     """
@@ -210,6 +211,7 @@ def retrieval(
     """Measure recall between captions and clips, in both directions, with and without dual softmax.
 
     A clip that can't be read is reported and left out with its captions; the exit code is then 2.
+    Clips that are not there are refused.
 
     Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
     """

@@ -46,7 +46,10 @@ def read_pairs(table: Path, root: Path | None = None) -> list[Pair]:
         group = groups.setdefault(normalize_caption(caption), len(groups))
         pairs.append(Pair(path, (" ".join(caption.split()),), group))
     if absent:
-        raise DataError(f"{table}: {len(absent)} clips are not in {base}: {shorten(absent)}")
+        raise DataError(
+            f"{table}: {len(absent)} clips are not in {base}: {shorten(absent)}; "
+            "name their folder with --root, or remove their rows"
+        )
     if not pairs:
         raise DataError(f"{table} has no rows")
     return pairs
