@@ -182,7 +182,7 @@ class EngineFiles:
             CheckpointError: see :meth:`find`.
         """
         place = onnx_folder(folder)
-        if not (place / MODEL_JSON).is_file():
+        if not is_exported(folder):
             raise CheckpointError(f"{folder.path} has no ONNX files of its networks")
         description = read_model_json(place / MODEL_JSON)
         expected = made_from(folder, experiment, labels)
@@ -261,10 +261,9 @@ def int8_is_undecided(folder: FoldFolder) -> bool:
     Raises:
         CheckpointError: the description of the files is damaged.
     """
-    path = onnx_folder(folder) / MODEL_JSON
-    if not path.is_file():
+    if not is_exported(folder):
         return False
-    description = read_model_json(path)
+    description = read_model_json(onnx_folder(folder) / MODEL_JSON)
     return bool(description.get("encoder")) and INT8 not in description
 
 

@@ -109,6 +109,10 @@ def _check_arrays(cache: FeatureCache, entry: Entry) -> None:
 def _check_other(entry: Entry, check_run: Callable[[Path], None]) -> None:
     if entry.stage == HUB:
         check_run(entry.path)
+    elif len(entry.key) == KEY_LENGTH:
+        raise CheckpointError(
+            "an earlier version wrote it without a digest; moclip export RUN --engine writes another"
+        )
     elif digest_file(entry.path) != entry.key[KEY_LENGTH:]:
         raise CheckpointError("its content does not match the digest in its name")
 

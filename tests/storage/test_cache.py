@@ -215,6 +215,9 @@ def test_encoders_are_counted_and_pruned(tmp_path: Path) -> None:
     ((entry, reason),) = verify(cache, check_kept).damaged
     assert entry.path == path
     assert "does not match the digest" in reason
+    path = path.rename(path.with_name(f"{'ab' * 16}.onnx"))
+    ((_, reason),) = verify(cache, check_kept).damaged
+    assert "an earlier version wrote it without a digest" in reason
     assert ENCODERS in cached_stages()
     assert prune(cache, "motion") == (0, 0)
     assert prune(cache, older_than_days=1) == (0, 0)
